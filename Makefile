@@ -1,0 +1,42 @@
+# make demo    the main job, from nothing: environment, package, the sample clip tracked and scored
+# make test    the whole test suite
+# make check   formatting, lint, types
+# make sample  render the sample clip again
+
+PYTHON ?= python3
+CONSTRAINTS := constraints.txt
+# pip's own version check would only slow a fresh start down.
+PIP := -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
+DEMO := .venv
+TEST := .venv-test
+
+.PHONY: demo test check sample clean
+
+demo: $(DEMO)/ready
+	$(DEMO)/bin/tracker run --source samples/street.mp4 --output demo/street.tracked.mp4 --mot demo/street.txt \
+	    --jsonl demo/street.jsonl --summary demo/street.json --overwrite
+	$(DEMO)/bin/tracker eval --gt samples/street_gt --results demo/street.txt
+
+test: $(TEST)/ready
+	$(TEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: $(TEST)/ready
+	$(TEST)/bin/ruff format --check .
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/mypy
+
+sample: $(TEST)/ready
+	$(TEST)/bin/python -m samples.street clip --output samples/street.mp4 --truth samples/street_gt
+
+$(DEMO)/ready: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python $(PIP) '.[eval]'
+	@touch $@
+
+$(TEST)/ready: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python $(PIP) --editable '.[eval,test]'
+	@touch $@
+
+clean:
+	rm -rf $(DEMO) $(TEST) demo build dist

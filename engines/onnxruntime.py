@@ -1,0 +1,80 @@
+"""ONNX Runtime on the CPU: the portable baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from engines.base import (
+    Array,
+    EngineInferError,
+    EngineLoadError,
+    EngineOptions,
+    EngineUnavailable,
+    TensorSpec,
+    check_feeds,
+)
+
+DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8, "tensor(int64)": np.int64,
+          "tensor(int32)": np.int32, "tensor(double)": np.float64, "tensor(bool)": np.bool_}  # fmt: skip
+
+
+class OnnxRuntimeEngine:
+    """An ONNX file in ONNX Runtime's CPU provider."""
+
+    def __init__(self, model: Path, options: EngineOptions) -> None:
+        """Load `model` (.onnx).
+
+        Raises:
+            EngineUnavailable: onnxruntime is not installed, or a device other than the CPU is asked for.
+            EngineLoadError: not an ONNX file, or one that ONNX Runtime refuses.
+        """
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise EngineUnavailable(f"onnxruntime cannot be imported ({error}); pip install onnxruntime") from None
+        if options.device not in ("auto", "cpu"):
+            raise EngineUnavailable(f"onnxruntime runs on the cpu here, device {options.device} was asked for")
+        if options.precision not in ("auto", "fp32"):
+            raise EngineUnavailable(f"onnxruntime runs a model as it is (fp32), precision {options.precision} was asked for")
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        settings.log_severity_level = 4
+        # Spinning workers take the cores from decoding and encoding: twice the time an image for the whole pipeline.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has no common public base class for these
+            reason = str(error).strip().splitlines()[0]
+            raise EngineLoadError(f"onnxruntime cannot load {model}: {reason}") from None
+        self.runtime, self.device = f"onnxruntime {ort.__version__}", "cpu"
+        self.inputs = tuple(spec_of(node, options.shape.get(node.name)) for node in self._session.get_inputs())
+        self.outputs = tuple(spec_of(node, None) for node in self._session.get_outputs())
+        half = any(spec.dtype == np.float16 for spec in self.inputs + self.outputs)
+        self.precision = "fp16" if half else "fp32"
+        self._names = [spec.name for spec in self.outputs]
+
+    def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Engine.infer`."""
+        check_feeds(self.inputs, feeds)
+        try:
+            arrays = self._session.run(self._names, dict(feeds))
+        except Exception as error:
+            raise EngineInferError(f"onnxruntime failed: {str(error).strip().splitlines()[0]}") from None
+        return dict(zip(self._names, arrays, strict=True))
+
+    def close(self) -> None:
+        """Nothing to do: the session goes with the object."""
+
+
+def spec_of(node: object, fixed: tuple[int, ...] | None) -> TensorSpec:
+    """Spec of a session's input or output; `fixed` fills the open dimensions."""
+    name, shape, kind = (getattr(node, key) for key in ("name", "shape", "type"))
+    sizes = [size if isinstance(size, int) and size > 0 else None for size in shape]
+    if fixed is not None:
+        sizes = [size or given for size, given in zip(sizes, fixed, strict=True)]
+    if kind not in DTYPES:
+        raise EngineLoadError(f"tensor {name} is a {kind}; tensors of {sorted(DTYPES)} are supported")
+    return TensorSpec(name, tuple(sizes), np.dtype(DTYPES[kind]))

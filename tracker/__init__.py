@@ -1,0 +1,5 @@
+"""Video object tracking: grab, detect, track, write."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

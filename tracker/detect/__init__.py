@@ -1,0 +1,9 @@
+"""Detection: frames in, boxes with score and class out."""
+
+from __future__ import annotations
+
+from tracker.detect.card import ModelCard, find_card, zoo
+from tracker.detect.detector import EngineDetector
+from tracker.detect.open import Plan, open_detector, plan
+
+__all__ = ["EngineDetector", "ModelCard", "Plan", "find_card", "open_detector", "plan", "zoo"]

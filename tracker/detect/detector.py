@@ -1,0 +1,170 @@
+"""Frames in, detections in pixels of the frame out: letterbox, inference, head, suppression, class filter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import engines
+from tracker.config import DetectSettings, nearest
+from tracker.detect.card import InputCard, ModelCard
+from tracker.detect.heads import HEADS, SUPPRESSED
+from tracker.detect.letterbox import Letterbox
+from tracker.detect.nms import nms
+from tracker.errors import ConfigError, ModelError
+from tracker.structures import Detections, Frame
+
+Array = NDArray[Any]
+Observe = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which model this is, for banner, summary and records."""
+
+    name: str
+    sha256: str
+    path: Path
+    head: str
+
+
+class EngineDetector:
+    """A detector on an engine. `detect` may be called from several threads."""
+
+    def __init__(
+        self, engine: engines.Engine, card: ModelCard, identity: Identity, settings: DetectSettings,
+        observe: Observe = lambda stage, seconds: None,
+    ) -> None:  # fmt: skip
+        """Take over `engine`; `card` must be complete (head and classes known).
+
+        Raises:
+            ConfigError: a class in `settings.classes` that the model does not know.
+            ModelError: the model has no picture input.
+        """
+        self.engine, self.identity, self.observe = engine, identity, observe
+        self._card, self._settings = card, settings
+        self._input = image_input(engine.inputs)
+        self._nhwc = self._input.shape[1] != 3
+        sides = self._input.shape[1:3] if self._nhwc else self._input.shape[2:4]
+        assert sides[0] is not None and sides[1] is not None, "engines are loaded for a fixed size"
+        self.size_hw = (sides[0], sides[1])
+        self._kept = np.array(sorted(_ids_of(settings.classes, card.classes)), np.int64)
+        self._letterboxes: dict[tuple[int, int], Letterbox] = {}
+        self._lock = Lock()
+        self.floods = 0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class id."""
+        return self._card.classes
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Detections of each frame, best score first, in pixels of that frame."""
+        batch = self._input.shape[0] or len(frames) or 1
+        found: list[Detections] = []
+        for start in range(0, len(frames), batch):
+            found += self._detect_batch(frames[start : start + batch], batch)
+        return found
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self.engine.close()
+
+    def _detect_batch(self, frames: Sequence[Frame], batch: int) -> list[Detections]:
+        """At most `batch` frames in one inference; a short batch is padded."""
+        clock = perf_counter()
+        boxes = [self._letterbox(frame) for frame in frames]
+        look = self._card.input
+        pictures = [box.apply(frame, look.color, look.pad) for box, frame in zip(boxes, frames, strict=True)]
+        pictures += pictures[-1:] * (batch - len(frames))
+        feeds = {self._input.name: pack(pictures, look, self._nhwc, self._input.dtype)}
+        clock = self._lap("preprocess", clock)
+        outputs = self.engine.infer(feeds)
+        clock = self._lap("infer", clock)
+        found = [self._decode(outputs, k, box, frame) for k, (box, frame) in enumerate(zip(boxes, frames, strict=True))]
+        self._lap("postprocess", clock)
+        return found
+
+    def _lap(self, stage: str, since: float) -> float:
+        """Report a stage's seconds; returns now."""
+        now = perf_counter()
+        self.observe(stage, now - since)
+        return now
+
+    def _letterbox(self, frame: Frame) -> Letterbox:
+        """The letterbox for this frame's size, made once."""
+        size = (frame.width, frame.height)
+        if size not in self._letterboxes:
+            height, width = self.size_hw
+            with self._lock:
+                self._letterboxes[size] = Letterbox.fit(size, (width, height), self._card.input.anchor)
+        return self._letterboxes[size]
+
+    def _decode(self, outputs: Mapping[str, Array], k: int, box: Letterbox, frame: Frame) -> Detections:
+        """Detections of picture `k` of a batch."""
+        settings = self._settings
+        rows = [output[k] for output in outputs.values()]
+        boxes, scores, class_ids = HEADS[self._card.head](rows, self.size_hw, settings.score)
+        good = np.isfinite(boxes).all(1) & np.isfinite(scores)
+        if settings.classes:
+            good &= np.isin(class_ids, self._kept)
+        boxes, scores, class_ids = box.restore(boxes[good], frame.width, frame.height), scores[good], class_ids[good]
+        if self._card.head in SUPPRESSED:
+            order = np.argsort(-scores, kind="stable")
+        else:
+            if len(scores) > settings.max_candidates:
+                with self._lock:
+                    self.floods += 1
+            order = nms(boxes, scores, class_ids, settings.iou, settings.max_candidates)
+        found = Detections(boxes[order], np.minimum(scores[order], np.float32(1)), class_ids[order])
+        solid = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
+        return found[solid]
+
+
+def image_input(inputs: Sequence[engines.TensorSpec]) -> engines.TensorSpec:
+    """The picture among a model's inputs: (N, 3, H, W) or (N, H, W, 3), float or uint8.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if len(inputs) == 1 and len(inputs[0].shape) == 4 and 3 in (inputs[0].shape[1], inputs[0].shape[3]):
+        return inputs[0]
+    shown = ", ".join(f"{spec.name} {spec.dtype} {spec.shape}" for spec in inputs)
+    raise ModelError(f"the model must have one picture input (N, 3, H, W) or (N, H, W, 3), it has: {shown}")
+
+
+def pack(pictures: Sequence[NDArray[np.uint8]], look: InputCard, nhwc: bool, dtype: np.dtype[Any]) -> Array:
+    """Pictures (H, W, 3) uint8 -> the input tensor, (B, H, W, 3) or (B, 3, H, W), scaled unless it takes bytes."""
+    if dtype == np.uint8:
+        stacked = np.stack(pictures)
+        return stacked if nhwc else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+    if nhwc:
+        return (np.stack(pictures) * np.float32(look.scale)).astype(dtype)
+    blob = cv2.dnn.blobFromImages(list(pictures), look.scale)
+    return np.asarray(blob, dtype)
+
+
+def _ids_of(wanted: tuple[str, ...], known: tuple[str, ...]) -> list[int]:
+    """Class ids of these names.
+
+    Raises:
+        ConfigError: an unknown name; the nearest is named.
+    """
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"unknown class '{name}', {nearest(name, list(known))}")
+    return [known.index(name) for name in wanted]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""The recipe of the embedded detector: network, assignment, data, training, evaluation and export."""
