@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
 
-from tracker.interfaces import Detector, FrameSource, Tracker
+from tracker.interfaces import Detector, FrameSource, Sink, Tracker
 from tracker.meters import Meters, Rate
 from tracker.structures import Detections, Frame, Tracks
-from tracker.write.outputs import Outputs
 
 
 @dataclass
@@ -45,14 +44,14 @@ class Status:
 
     def lines(self) -> tuple[str, ...]:
         """Text of the corner panel."""
-        return (f"{self.fps:5.1f} fps", f"{self.latency_ms:5.0f} ms", f"{self.tracks:5d} tracks")
+        return (f"{self.fps:.1f} fps", f"{self.latency_ms:.0f} ms", f"{self.tracks} track{'' if self.tracks == 1 else 's'}")
 
 
 class Pipeline:
     """One stream from its source to its outputs."""
 
     def __init__(
-        self, source: FrameSource, detector: Detector, tracker: Tracker, outputs: Outputs, *, workers: int = 1,
+        self, source: FrameSource, detector: Detector, tracker: Tracker, sink: Sink, *, workers: int = 1,
         stride: int = 1, stop: Event | None = None, meters: Meters | None = None,
         on_frame: Callable[[Status], None] = lambda status: None, status: Status | None = None,
     ) -> None:  # fmt: skip
@@ -65,7 +64,7 @@ class Pipeline:
             on_frame: called in this thread after each frame.
             status: the live figures, shared with whoever shows them.
         """
-        self.source, self.detector, self.tracker, self.outputs = source, detector, tracker, outputs
+        self.source, self.detector, self.tracker, self.sink = source, detector, tracker, sink
         self.workers, self.stride = workers, stride
         self.stop, self.meters, self.on_frame = stop or Event(), meters or Meters(), on_frame
         self.status = status or Status()
@@ -123,6 +122,6 @@ class Pipeline:
         status.first_s = frame.time_s if status.first_s is None else status.first_s
         status.last_s, status.end_s = frame.time_s, max(status.end_s, frame.time_s + frame.duration_s)
         began = perf_counter()
-        self.outputs.write(frame, self._tracks, detected=pending is not None)
+        self.sink.write(frame, self._tracks)
         self.meters.observe("wait_writer", perf_counter() - began)
         self.on_frame(status)

@@ -25,7 +25,7 @@ from training.data import IGNORE, Augment, Sample, digest, load, names_of
 from training.evaluate import evaluate
 from training.network import Network, cells
 
-STAGES = ((256, 100), (320, 40), (416, 12))  # picture size, epochs
+STAGES = ((256, 108), (320, 34), (416, 10))  # picture size, epochs
 PLAIN_EPOCHS = 10  # the last ones, without mosaic: pictures as the detector will meet them
 BATCH, PEAK_RATE, DECAY, WARM_STEPS = 32, 1.5e-3, 0.03, 600
 GENERAL = ("coco_", "cap_")  # general photographs: what the detector must keep silent on

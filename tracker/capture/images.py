@@ -1,0 +1,126 @@
+"""Folders and globs of pictures, as a video of constant rate."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Generator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from tracker.capture.report import Report
+from tracker.errors import SourceError
+from tracker.structures import Frame, Image, StreamInfo
+
+if TYPE_CHECKING:
+    from tracker.capture.halt import Halt
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+MOST_NAMED = 20
+"""Unreadable pictures that are named one by one; beyond, they are counted only."""
+
+
+def is_image(name: str) -> bool:
+    """Whether the name is that of a picture. Hidden files, such as the `._x.jpg` of macOS, are none."""
+    base = os.path.basename(name)
+    return not base.startswith(".") and os.path.splitext(base)[1].lower() in SUFFIXES
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """Sort key in which `img2` comes before `img10`."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+class ImageReader:
+    """Pictures in the natural order of their names, one read at a time.
+
+    The pictures' places in that order give index and time: one that cannot be read leaves a gap, the others stay put.
+    """
+
+    live = False
+
+    def __init__(self, source: str, rate: Fraction, report: Report) -> None:
+        """`source`: a folder, a glob (`**` goes into subfolders) or one picture; `rate`: pictures a second."""
+        self.name, self.report, self._rate = source, report, rate
+        self.info: StreamInfo | None = None
+
+    def frames(self, halt: Halt) -> Generator[Frame, None, None]:
+        """The pictures.
+
+        Raises:
+            SourceError: nothing there, or not one picture that can be read.
+        """
+        root, names = self._find()
+        for index, name in enumerate(names):
+            if halt.is_set():
+                return
+            bgr = read_bgr(root / name)
+            if bgr is None:
+                self._count_unreadable(name)
+                continue
+            if self.info is None:
+                height, width = bgr.shape[:2]
+                suffix = os.path.splitext(name)[1][1:].lower()
+                self.info = StreamInfo(self.name, width, height, self._rate, len(names), live=False, codec=suffix)
+            frame = Frame.from_bgr(index, float(index / self._rate), bgr, file=name)
+            yield replace(frame, duration_s=float(1 / self._rate))
+        if self.info is None:
+            raise SourceError(
+                f"'{self.name}': none of its {len(names)} pictures can be read; they are damaged or no pictures"
+            )
+
+    def overdue(self) -> Exception | None:
+        """Never."""
+        return None
+
+    def _find(self) -> tuple[Path, list[str]]:
+        """The folder and the names in it, sorted."""
+        try:
+            if os.path.isdir(self.name):
+                root = Path(self.name)
+                with os.scandir(root) as entries:
+                    names = [entry.name for entry in entries if is_image(entry.name) and entry.is_file()]
+                wanted = f"folder '{self.name}' holds no pictures"
+            elif os.path.exists(self.name):
+                root, names, wanted = Path(self.name).parent, [os.path.basename(self.name)], ""
+            else:
+                found = [
+                    path for path in glob.glob(self.name, recursive=True) if is_image(path) and os.path.isfile(path)
+                ]
+                root = Path(os.path.commonpath([os.path.dirname(path) for path in found])) if found else Path()
+                names = [Path(path).relative_to(root).as_posix() for path in found]
+                wanted = f"no picture matches '{self.name}'"
+        except PermissionError:
+            raise SourceError(f"'{self.name}' may not be read (permission denied); check its rights") from None
+        if not names:
+            raise SourceError(f"{wanted}; wanted is {', '.join(sorted(SUFFIXES))}, or the path of one video")
+        return root, sorted(names, key=lambda name: (natural(name), name))
+
+    def _count_unreadable(self, name: str) -> None:
+        """One picture less."""
+        self.report.drop("unreadable")
+        unreadable = self.report.dropped["unreadable"]
+        if unreadable <= MOST_NAMED:
+            self.report.note(f"picture '{name}' cannot be read, skipped")
+        elif unreadable == MOST_NAMED + 1:
+            self.report.note(f"more than {MOST_NAMED} pictures cannot be read, skipped without naming them")
+
+
+def read_bgr(path: Path) -> Image | None:
+    """(H, W, 3) uint8 BGR, upright after EXIF, or None where it cannot be read.
+
+    Gray becomes three equal channels, 16 bits the upper 8, alpha is left away.
+    """
+    try:
+        # Not cv2.imread: that cannot open names outside the code page on Windows.
+        data = np.fromfile(path, np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error):
+        return None
+    return None if bgr is None else np.asarray(bgr, np.uint8)

@@ -1,0 +1,265 @@
+"""Streams over the network and webcams: one source, however often the connection is lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from tracker.capture import ffmpeg
+from tracker.capture.clock import LiveClock
+from tracker.capture.ffmpeg import Reason
+from tracker.capture.files import info_of, opened_frames, stand_up
+from tracker.capture.masking import mask_credentials
+from tracker.capture.report import Report
+from tracker.errors import SourceLost
+from tracker.structures import Frame, StreamInfo
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from tracker.capture.halt import Halt
+
+MIN_OPEN_S = 0.1
+
+STABLE_S = 2.0
+"""A connection that lasted this long was a good one: the next loss is tried again at once."""
+
+HOPELESS = frozenset({Reason.AUTH, Reason.NOT_FOUND, Reason.CODEC})
+"""Refusals that waiting does not heal, when they are the very first answer."""
+
+WITHOUT_TIMES = frozenset({"mpjpeg", "mjpeg", "jpeg_pipe", "image2pipe"})
+"""Formats whose timestamps are an assumed rate."""
+
+ENDLESS = frozenset({"rtsp", "sdp", "mpjpeg", "v4l2", "video4linux2,v4l2", "avfoundation", "dshow"})
+
+_ADVICE = {
+    Reason.AUTH: "check user and password",
+    Reason.NOT_FOUND: "check the path in the address",
+    Reason.REFUSED: "check the port, and that the camera's service runs",
+    Reason.HOST: "check the host name",
+    Reason.CODEC: "set the camera to H.264",
+}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for what, in seconds.
+
+    Attributes:
+        give_up_s: without a frame, until the source is lost.
+        open_s: for a connection and its first data.
+        read_s: without a frame, until the connection counts as dead.
+        first_delay_s, longest_delay_s: bounds of the random wait before an attempt, growing from one to the other.
+    """
+
+    give_up_s: float = 30.0
+    open_s: float = 5.0
+    read_s: float = 5.0
+    first_delay_s: float = 1.0
+    longest_delay_s: float = 30.0
+
+
+class _LossError(Exception):
+    """This connection is over; perhaps not the source."""
+
+    def __init__(self, reason: Reason, said: str = "") -> None:
+        """`said`: in the words of whoever noticed, masked."""
+        super().__init__(said)
+        self.reason, self.said = reason, said
+
+    def __str__(self) -> str:
+        """The reason and the words."""
+        return f"{self.reason.value} ({self.said})" if self.said else self.reason.value
+
+
+class LiveReader:
+    """A stream that is opened again whenever it ends, fails or falls silent, until it stays away for `give_up_s`.
+
+    An HTTP address that turns out to be a finite file is read like one: all of it, and once.
+    """
+
+    def __init__(
+        self, url: str, report: Report, patience: Patience, *, name: str = "", format_name: str | None = None
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            url: with credentials.
+            report: where to count.
+            patience: how long to wait for what.
+            name: for people; the masked URL by default.
+            format_name: FFmpeg's name of the format, None to find out.
+        """
+        self._url, self.report, self._patience, self._format = url, report, patience, format_name
+        self.name = mask_credentials(name or url)
+        self.info: StreamInfo | None = None
+        self.live = True
+        self._clock = LiveClock(report)
+        self._index = 0
+        self._seen_at = monotonic()
+        self._last: _LossError | None = None
+
+    def frames(self, halt: Halt) -> Generator[Frame, None, None]:
+        """Frames over all connections.
+
+        Raises:
+            SourceLost: none came for `give_up_s`, or the very first answer was a refusal for good.
+            SourceError: what came is a file without video.
+        """
+        self._seen_at = monotonic()
+        failures = 0
+        while not halt.is_set():
+            began, before = monotonic(), self._index
+            try:
+                yield from self._connection(halt)
+                if not self.live:
+                    return
+                lost = _LossError(Reason.ENDED)
+            except _LossError as error:
+                lost = error
+            if halt.is_set():
+                return
+            self._last = lost
+            if not self._index and lost.reason in HOPELESS:
+                raise SourceLost(f"'{self.name}': {lost}; {_ADVICE[lost.reason]}")
+            had_frames = self._index > before
+            failures = 0 if had_frames and monotonic() - began >= STABLE_S else failures + 1
+            first_loss = had_frames and failures <= 1
+            halt.wait(min(0.0 if first_loss else self._delay_s(failures), self._left_s()))
+            if self._left_s() <= 0:
+                raise self._lost()
+
+    def overdue(self) -> Exception | None:
+        """For whoever waits: the loss, where the reader is so stuck that it cannot report it itself."""
+        return self._lost() if self._left_s() < -(self._patience.open_s + self._patience.read_s) else None
+
+    def _left_s(self) -> float:
+        """Seconds until the source counts as lost."""
+        return self._seen_at + self._patience.give_up_s - monotonic()
+
+    def _delay_s(self, failures: int) -> float:
+        """Exponential back-off with full jitter: cameras behind one switch must not all knock at the same moment."""
+        bound_s = self._patience.first_delay_s * 2.0 ** min(failures - 1, 16)
+        return random.uniform(0.0, min(self._patience.longest_delay_s, bound_s))
+
+    def _lost(self) -> SourceLost:
+        """Gone for too long."""
+        last = self._last or _LossError(Reason.TIME_OUT)
+        advice = _ADVICE.get(last.reason, "check the camera and the network")
+        return SourceLost(f"'{self.name}': no frame for {self._patience.give_up_s:g} s, last reason: {last}; {advice}")
+
+    def _connection(self, halt: Halt) -> Generator[Frame, None, None]:
+        """Frames of one connection."""
+        with ffmpeg.LOG.listen() as lines:
+            try:
+                container = self._open()
+            except (av.FFmpegError, OSError) as error:
+                raise _LossError(ffmpeg.reason_of(error, lines), ffmpeg.explain(error, lines)) from None
+        with container:
+            try:
+                if self.info is None:
+                    self.live = not is_finite(container)
+                yield from self._live_frames(container, halt) if self.live else self._file_frames(container, halt)
+            except (av.FFmpegError, OSError) as error:
+                raise _LossError(ffmpeg.reason_of(error, []), ffmpeg.explain(error, [])) from None
+
+    def _open(self) -> InputContainer:
+        """Connect.
+
+        Raises:
+            av.FFmpegError: no connection.
+        """
+        options = {}
+        if self._url.lower().startswith("rtsp"):
+            # UDP loses packets without a word, and then the decoder smears.
+            options = {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+        elif self._url.lower().startswith("http"):
+            options = {"reconnect": "1", "reconnect_delay_max": "2"}
+        open_s = max(MIN_OPEN_S, min(self._patience.open_s, self._left_s()))
+        read_s = min(self._patience.read_s, self._patience.give_up_s)
+        return av.open(
+            self._url,
+            "r",
+            format=self._format,
+            options=options,
+            metadata_errors="replace",
+            timeout=(open_s, read_s),
+        )
+
+    def _live_frames(self, container: InputContainer, halt: Halt) -> Generator[Frame, None, None]:
+        """Frames of a connection that has no end of its own."""
+        stream = ffmpeg.pick_video(container)
+        if stream is None:
+            raise _LossError(Reason.NO_VIDEO, f"only {', '.join(s.type for s in container.streams) or 'nothing'}")
+        if stream.codec_context is None:
+            raise _LossError(Reason.CODEC)
+        # Threads by frame would hold back a frame each.
+        stream.thread_type = "SLICE"
+        rate = ffmpeg.nominal_rate(stream)
+        step_s = float(1 / rate) if rate else 0.0
+        by_arrival = container.format.name in WITHOUT_TIMES
+        base = stream.time_base or ffmpeg.DEFAULT_TIME_BASE
+        self._clock.reconnected()
+        first = True
+        with closing(ffmpeg.pictures(stream, self._packets(container, stream, halt), self.report)) as found:
+            for picture in found:
+                self._seen_at = self._picture_at = monotonic()
+                if first and self._index:
+                    self.report.reconnects += 1
+                first = False
+                time_s = self._clock.time_s(None if by_arrival else picture.pts, base, self._seen_at, step_s)
+                duration_s = 0.0 if by_arrival else float(picture.duration * base) or step_s
+                frame = Frame(self._index, time_s, stand_up(picture, self.report), duration_s)
+                self._index += 1
+                if self.info is None:
+                    self.info = info_of(container, stream, frame, self.name, live=True)
+                yield frame
+
+    def _packets(self, container: InputContainer, stream: VideoStream, halt: Halt) -> Iterator[Any]:
+        """Packets of the video.
+
+        Raises:
+            _LossError: data comes, but no picture comes of it for the read time-out.
+            av.FFmpegError: nothing comes.
+        """
+        self._picture_at = monotonic()
+        for packet in container.demux(stream):
+            if halt.is_set():
+                return
+            if monotonic() - self._picture_at > self._patience.read_s:
+                raise _LossError(Reason.TIME_OUT, f"no picture for {self._patience.read_s:g} s although data comes")
+            if packet.size:
+                yield packet
+
+    def _file_frames(self, container: InputContainer, halt: Halt) -> Generator[Frame, None, None]:
+        """Frames of a file on a web server.
+
+        Raises:
+            SourceLost: the server broke off.
+            SourceError: no video in it.
+        """
+        try:
+            for frame in opened_frames(self, container, halt, strict=True):
+                self._index += 1
+                self._seen_at = monotonic()
+                yield frame
+        except av.FFmpegError as error:
+            said = ffmpeg.explain(error, [])
+            raise SourceLost(f"'{self.name}': broke off after {self._index} frames: {said}; run it again") from None
+
+
+def is_finite(container: InputContainer) -> bool:
+    """Whether what was opened ends by itself: a file of known length, or a playlist that is complete."""
+    name = container.format.name
+    if name in ENDLESS:
+        return False
+    if name == "hls":
+        return bool(container.duration)
+    return container.size > 0

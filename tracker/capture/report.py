@@ -1,0 +1,52 @@
+"""What went wrong on the way, counted: nothing is lost silently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Report:
+    """Counters of one source. Written by its reader thread, read by anybody.
+
+    Attributes:
+        decoded: pictures that came out of the decoder.
+        decode_errors: pictures that could not be decoded.
+        repaired_timestamps: pictures without a time of their own, or with one before their predecessor's.
+        reconnects: connections made anew after a loss, with pictures.
+        truncated: why the source ended before its end, or "".
+        dropped: frames taken and not handed on, by reason; a key is there once it has happened.
+        notes: further lines for a person.
+    """
+
+    decoded: int = 0
+    decode_errors: int = 0
+    repaired_timestamps: int = 0
+    reconnects: int = 0
+    truncated: str = ""
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def drop(self, reason: str) -> None:
+        """Count one frame that nobody will see."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+    def note(self, line: str) -> None:
+        """Keep a line for a person, once."""
+        if line not in self.notes:
+            self.notes.append(line)
+
+    def warnings(self) -> list[str]:
+        """One line for each kind of thing that went wrong."""
+        lines = []
+        if self.decode_errors:
+            lines.append(f"{self.decode_errors} of {self.decoded + self.decode_errors} frames could not be decoded")
+        if self.truncated:
+            lines.append(f"ends early: {self.truncated}")
+        if self.repaired_timestamps and self.repaired_timestamps == self.decoded:
+            lines.append("the stream has no timestamps, timed by its nominal rate")
+        elif self.repaired_timestamps:
+            lines.append(
+                f"{self.repaired_timestamps} of {self.decoded} timestamps were missing or ran backwards, repaired"
+            )
+        return lines + self.notes

@@ -1,0 +1,91 @@
+"""From what the user wrote to the source that reads it."""
+
+from __future__ import annotations
+
+import os
+import re
+from fractions import Fraction
+from threading import Event
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from tracker.capture.buffer import Reader, Source
+from tracker.capture.files import FileReader
+from tracker.capture.halt import Halt
+from tracker.capture.images import ImageReader, is_image
+from tracker.capture.masking import mask_credentials
+from tracker.capture.report import Report
+from tracker.errors import SourceError, UsageError
+
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+NETWORK = ("rtsp", "rtsps", "http", "https")
+SCHEMES = ", ".join(f"{scheme}://" for scheme in NETWORK)
+
+
+def open_source(
+    source: str,
+    *,
+    read_ahead: int = 8,
+    duration_s: float | None = None,
+    give_up_s: float = 30.0,
+    stop: Event | None = None,
+    image_rate: Fraction | float = 25,
+) -> Source:
+    """Open a file, a folder or glob of pictures, `-`, a webcam number, `rtsp(s)://` or `http(s)://`.
+
+    Returns when the first frame is there; until then a live source is tried again for `give_up_s`.
+
+    Args:
+        source: what to read. A file with a number for a name is given as `./0`.
+        read_ahead: frames read ahead of the one in work; live sources keep 2 at most.
+        duration_s: media seconds after which the stream ends; None: all of it.
+        give_up_s: a live source without a frame for this long is lost, seconds; `math.inf`: never.
+        stop: ends the iteration when set.
+        image_rate: pictures a second of a folder or glob.
+
+    Raises:
+        SourceError: it cannot be opened or decoded.
+        SourceLost: a live source did not come within `give_up_s`, or it refuses (password, no such stream).
+        UsageError: an argument out of range, or `-` on a terminal.
+        Interrupted: `stop` was set before the first frame.
+    """
+    if read_ahead < 1 or (duration_s is not None and not duration_s > 0) or not give_up_s > 0 or not image_rate > 0:
+        raise UsageError(
+            "read_ahead, duration_s, give_up_s and image_rate must be more than 0, "
+            f"got {read_ahead}, {duration_s}, {give_up_s} and {image_rate}"
+        )
+    rate = Fraction(image_rate).limit_denominator(1001)
+    reader = _reader(source, rate, give_up_s)
+    opened = Source(reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s)
+    try:
+        opened.wait_open()
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _reader(source: str, image_rate: Fraction, give_up_s: float) -> Reader:
+    """The reader of this kind of source."""
+    report = Report()
+    if source == "-":
+        from tracker.capture.stdin import StdinReader
+
+        return StdinReader(report)
+    if source.isascii() and source.isdigit():
+        from tracker.capture.webcam import webcam_reader
+
+        return webcam_reader(int(source), report, give_up_s)
+    scheme = _SCHEME.match(source)
+    if scheme and scheme[1].lower() in NETWORK:
+        from tracker.capture.live import LiveReader, Patience
+
+        return LiveReader(source, report, Patience(give_up_s))
+    if scheme and scheme[1].lower() == "file":
+        source = url2pathname(urlsplit(source).path)
+    elif scheme:
+        raise SourceError(f"'{mask_credentials(source)}': {scheme[1]}:// is not supported; use {SCHEMES} or a path")
+    exists = os.path.exists(source)
+    if os.path.isdir(source) or (exists and is_image(source)) or (not exists and re.search(r"[*?\[]", source)):
+        return ImageReader(source, image_rate, report)
+    return FileReader(source, report)

@@ -1,0 +1,47 @@
+"""Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere. On standard error."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from typing import Any
+
+from tqdm import tqdm
+
+PLAIN_EVERY_S = 5.0
+
+
+class Progress:
+    """Frames done, rate, time left, tracks."""
+
+    def __init__(self, total: int | None) -> None:
+        """`total` frames, or None where nobody knows."""
+        self._total = total
+        self._done = 0
+        self._last_s = monotonic()
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            shape = "{desc}{percentage:3.0f}%|{bar:30}| {n_fmt}/{total_fmt} frames  {elapsed}<{remaining}  {postfix}"
+            self._bar = tqdm(total=total, file=sys.stderr, bar_format=shape if total else None, unit=" frames", leave=False)
+
+    def update(self, done: int, fps: float, tracks: int) -> None:
+        """After each frame."""
+        now = monotonic()
+        if self._bar is not None:
+            self._bar.update(done - self._done)
+            self._bar.set_postfix_str(f"{fps:.1f} fps, {tracks} tracks", refresh=False)
+        elif now - self._last_s >= PLAIN_EVERY_S:
+            self._last_s = now
+            of, left = (f"/{self._total}", self._left(done, fps)) if self._total else ("", "")
+            print(f"{done}{of} frames, {fps:.1f} fps{left}, {tracks} tracks", file=sys.stderr, flush=True)
+        self._done = done
+
+    def _left(self, done: int, fps: float) -> str:
+        """", 12 s left"."""
+        assert self._total is not None
+        return f", {max(0, self._total - done) / fps:.0f} s left" if fps > 0 else ""
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()

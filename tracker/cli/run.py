@@ -1,0 +1,52 @@
+"""`tracker run`: one video, stream or folder of pictures, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import click
+
+from tracker.cli.options import detector_options, settings_from, setting_options
+from tracker.errors import ConfigError
+
+
+@click.command(
+    "run",
+    epilog="""\b
+Examples:
+  tracker run --source video.mp4
+  tracker run --source rtsp://10.0.0.5/stream1 --duration 60 --output gate.mp4 --jsonl gate.jsonl
+  tracker run --source frames/ --classes person --set tracker.max_lost_s=2 --no-video --mot out.txt""",
+)
+@click.option("--source", required=True, help="Video file, folder or glob of pictures, - (standard input), webcam number, rtsp:// or http(s)://")
+@click.option("--output", type=click.Path(path_type=Path), help="Annotated video. [default: NAME.tracked.mp4 here]")
+@click.option("--mot", type=click.Path(path_type=Path), help="Tracks as MOTChallenge text.")
+@click.option("--jsonl", type=click.Path(path_type=Path), help="Tracks as JSON lines, one object a frame.")
+@click.option("--summary", type=click.Path(path_type=Path), help="Figures of the run as JSON.")
+@detector_options
+@click.option("--tracker", "tracker_name", metavar="NAME", help="Association method. [default: sort]")
+@click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Detect on every N-th frame.")
+@click.option("--duration", type=click.FloatRange(0, min_open=True), help="End after this many seconds of the stream.")
+@click.option("--give-up-s", type=click.FloatRange(0), default=30.0, show_default=True, help="A live source may be away this long.")
+@setting_options
+@click.option("--no-video", is_flag=True, help="Write no annotated video.")
+@click.option("--show", is_flag=True, help="Show the annotated video in a window (extra 'show').")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+def command(**flags: Any) -> None:
+    """Track the objects of one video, stream or folder of pictures."""
+    from tracker.cli.session import Outcome, Session
+    from tracker.cli.signals import stop_on_signals
+
+    names = {"detect.model": "model", "detect.runtime": "runtime", "detect.device": "device", "detect.precision": "precision",
+             "detect.score": "score", "detect.iou": "iou", "detect.classes": "classes", "tracker.name": "tracker_name"}  # fmt: skip
+    settings = settings_from(flags, names)
+    if flags["no_video"] and flags["output"]:
+        raise ConfigError("--no-video and --output contradict each other; leave one out")
+    stop = Event()
+    with stop_on_signals(stop):
+        session = Session(settings, flags, stop)
+        outcome = session.run()
+    if outcome is not Outcome.DONE:
+        raise SystemExit(outcome.exit_code)

@@ -1,0 +1,216 @@
+"""One run, from opened source to summary: what `tracker run` does between its flags and its exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from enum import Enum
+from pathlib import Path
+from threading import Event
+from time import perf_counter
+from typing import Any
+
+from tracker import __version__
+from tracker.capture import Source, open_source
+from tracker.cli.progress import Progress
+from tracker.config import Settings
+from tracker.detect import EngineDetector, open_detector, plan
+from tracker.errors import Interrupted, SourceLost, TrackerError
+from tracker.interfaces import Sink
+from tracker.meters import Meters
+from tracker.pipeline import Pipeline, Status
+from tracker.structures import StreamInfo
+from tracker.track import make_tracker
+from tracker.write.files import partial_path
+from tracker.write.outputs import OutputPaths, check_paths, open_outputs
+from tracker.write.window import open_window
+
+GROUPS = {
+    "grab": ("grab",),
+    "detect": ("preprocess", "infer", "postprocess"),
+    "track": ("track",),
+    "write": ("draw", "encode", "records"),
+}
+
+
+class Outcome(Enum):
+    """How a run ended; the value stands in the summary."""
+
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "source lost"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def exit_code(self) -> int:
+        """Of the process."""
+        return {Outcome.DONE: 0, Outcome.LOST: SourceLost.exit_code, Outcome.INTERRUPTED: Interrupted.exit_code}.get(self, 1)
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal; standard output belongs to results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Session:
+    """Everything of one `tracker run`."""
+
+    def __init__(self, settings: Settings, flags: Mapping[str, Any], stop: Event) -> None:
+        """Plan the outputs and refuse what exists, before anything is opened.
+
+        Raises:
+            OutputError: an output that exists, or cannot be there.
+        """
+        self.settings, self.flags, self.stop = settings, flags, stop
+        self.meters, self.status = Meters(), Status()
+        self.paths = OutputPaths(
+            video=None if flags["no_video"] else flags["output"] or default_output(flags["source"]),
+            mot=flags["mot"], jsonl=flags["jsonl"], summary=flags["summary"],
+        )  # fmt: skip
+        check_paths(self.paths, overwrite=flags["overwrite"], source=flags["source"])
+
+    def run(self) -> Outcome:
+        """Run to the end, finish the files, write the summary.
+
+        Raises:
+            TrackerError: what ended the run early; the outputs keep their partial names.
+        """
+        flags, began = self.flags, perf_counter()
+        with ExitStack() as stack:
+            source = stack.enter_context(open_source(
+                flags["source"], duration_s=flags["duration"], give_up_s=flags["give_up_s"], stop=self.stop
+            ))  # fmt: skip
+            info = source.info
+            size = None if getattr(source, "varied", False) else (info.width, info.height)
+            detector, notices = open_detector(
+                self.settings.detect, size, live=info.live, require=flags["require"], observe=self.meters.observe
+            )
+            stack.callback(detector.close)
+            self._banner(info, detector, notices)
+            viewers = [open_window(info, detector.class_names, self.status.lines, self.stop)] if flags["show"] else []
+            outputs = open_outputs(
+                self.paths, info, detector.class_names, self.settings.write, stride=flags["stride"], panel=self.status.lines,
+                overwrite=flags["overwrite"], viewers=viewers, observe=self.meters.observe,
+            )  # fmt: skip
+            outcome, error = self._loop(source, detector, outputs)
+            for warning in source.warnings:
+                say(f"warning: {warning}")
+            summary = self._summary(source, detector, outcome, error, perf_counter() - began)
+        self._report(summary)
+        if error is not None and not isinstance(error, SourceLost):
+            raise error
+        if error is not None:
+            say(f"tracker: {error}")
+        return outcome
+
+    def _loop(self, source: Source, detector: EngineDetector, outputs: Sink) -> tuple[Outcome, Exception | None]:
+        """Run the pipeline and finish or abandon the outputs."""
+        progress = Progress(_total(source.info, self.flags["duration"]))
+        pipeline = Pipeline(
+            source, detector, make_tracker(self.settings.tracker), outputs, workers=plan(self.settings.detect, source.info.live).workers,
+            stride=self.flags["stride"], stop=self.stop, meters=self.meters, status=self.status,
+            on_frame=lambda status: progress.update(status.captured - status.in_flight, status.fps, status.tracks),
+        )  # fmt: skip
+        error: Exception | None = None
+        try:
+            pipeline.run()
+        except Exception as caught:
+            error = caught
+        finally:
+            progress.close()
+        try:
+            if error is None or isinstance(error, SourceLost):
+                outputs.close()
+            else:
+                outputs.abort()
+        except TrackerError as caught:
+            error = error or caught
+        if isinstance(error, SourceLost):
+            return Outcome.LOST, error
+        if error is not None:
+            return Outcome.FAILED, error
+        return (Outcome.INTERRUPTED if self.stop.is_set() else Outcome.DONE), None
+
+    def _banner(self, info: StreamInfo, detector: EngineDetector, notices: list[str]) -> None:
+        """What runs, in truth."""
+        rate = f", {float(info.frame_rate):.5g}/s" if info.frame_rate else ""
+        engine, (height, width) = detector.engine, detector.size_hw
+        say(f"source    {info.name}: {info.width}x{info.height}{rate}{', live' if info.live else ''} {info.codec}".rstrip())
+        say(f"detector  {detector.identity.name} at {width}x{height} on {engine.runtime}, {engine.precision}, {engine.device}")
+        say(f"tracker   {self.settings.tracker.name}")
+        for notice in notices:
+            say(f"notice: {notice}")
+
+    def _summary(
+        self, source: Source, detector: EngineDetector, outcome: Outcome, error: Exception | None, wall_s: float
+    ) -> dict[str, Any]:
+        """The summary, as documented in the README."""
+        status, late = self.status, dict(source.dropped)
+        stages = self.meters.table()
+        workers = plan(self.settings.detect, source.info.live).workers
+        engine = detector.engine
+        return {
+            "version": __version__,
+            "outcome": outcome.value,
+            "error": str(error) if error else None,
+            "source": source.info.name,
+            "width": source.info.width,
+            "height": source.info.height,
+            "frames": {
+                "captured": status.captured + sum(late.values()),
+                "processed": status.processed,
+                "dropped": {**status.dropped, **late},
+                "in_flight": status.in_flight,
+            },
+            "fps": round(status.processed / status.wall_s, 2) if status.wall_s else 0.0,
+            "stages": stages,
+            "bottleneck": self.meters.bottleneck({name: (parts, workers if name == "detect" else 1) for name, parts in GROUPS.items()}),
+            "runtime": engine.runtime,
+            "precision": engine.precision,
+            "device": engine.device,
+            "model": {"name": detector.identity.name, "sha256": detector.identity.sha256, "head": detector.identity.head,
+                      "input": list(detector.size_hw)},
+            "tracker": self.settings.tracker.name,
+            "mode": "video",
+            "mode_evidence": "not probed: this version knows ordinary video only",
+            "tracks": len(status.seen),
+            "duration_s": round(status.end_s - (status.first_s or 0.0), 6),
+            "wall_s": round(wall_s, 3),
+            "warnings": list(source.warnings),
+            "outputs": {name: str(path) for name, path in self.paths.named().items()},
+            "settings": self.settings.model_dump(mode="json"),
+        }  # fmt: skip
+
+    def _report(self, summary: dict[str, Any]) -> None:
+        """Write the summary file and tell the person what there is now."""
+        if self.paths.summary:
+            temporary = partial_path(self.paths.summary)
+            temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(self.paths.summary)
+        frames = summary["frames"]
+        dropped = "".join(f", {number} dropped ({reason})" for reason, number in frames["dropped"].items())
+        say(f"{summary['outcome']}: {frames['captured']} frames captured, {frames['processed']} processed{dropped}; "
+            f"{summary['tracks']} tracks; {summary['fps']} fps, bottleneck {summary['bottleneck'] or 'none'}")  # fmt: skip
+        partial = summary["outcome"] == Outcome.FAILED.value
+        for name, path in self.paths.named().items():
+            shown = partial_path(path) if partial and name != "summary" else path
+            print(f"{name:8} {shown}")
+
+
+def default_output(source: str) -> Path:
+    """`<name>.tracked.mp4` in the working directory."""
+    stem = Path(source.rstrip("/").split("?")[0]).stem.strip("*.") if source != "-" else "stdin"
+    if "://" in source:
+        stem = Path(source.split("://", 1)[1].split("?")[0].split("@")[-1].rstrip("/")).stem
+    return Path(f"{stem or 'output'}.tracked.mp4")
+
+
+def _total(info: StreamInfo, duration_s: float | None) -> int | None:
+    """Frames to expect, for the progress bar only."""
+    if info.live or info.frame_count is None:
+        return None
+    if duration_s and info.frame_rate:
+        return min(info.frame_count, round(duration_s * float(info.frame_rate)))
+    return info.frame_count

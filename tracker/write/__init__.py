@@ -1,0 +1,41 @@
+"""Where frames and tracks go: annotated video, records, exports.
+
+Every writer is a Sink (`write(frame, tracks)`, `close()`, `abort()`), writes `<stem>.partial<ext>` beside its target
+and takes the final name in `close()`. Killed at any moment, it leaves a playable video and whole lines.
+
+    Overlay(class_names, *, labels=True, trails=True, panel=True, trail_s=1.0)
+        .draw(canvas, tracks, time_s, panel=("48.2 fps", ...))
+    canvas_of(picture, pixel_format, reuse=None) -> av.VideoFrame       pixel_format_for(width, height) -> str
+    VideoSink(path, info, overlay=None, *, panel=lambda: (), options=VideoOptions(), overwrite=False, observe=...)
+        .frames  .draw_s  .encode_s
+    VideoOptions(preset="superfast", crf=23, threads=1, encoder="libx264")
+    Background(sink, size=8)                                            .waited_s
+    MotWriter(path, *, overwrite=False)
+    JsonLinesWriter(path, class_names, *, overwrite=False)
+    JsonLinesDetections(path, class_names, *, overwrite=False)          .write_detections(frame, detections)
+    CocoDetections(path, *, category_ids=None, overwrite=False)         .write_detections(frame, detections)
+    partial_path(target) -> Path                                        PartialFile(target, overwrite=False)
+"""
+
+from tracker.write.background import Background
+from tracker.write.canvas import canvas_of, pixel_format_for
+from tracker.write.draw import Overlay
+from tracker.write.files import PartialFile, check_target, partial_path
+from tracker.write.records import CocoDetections, JsonLinesDetections, JsonLinesWriter, MotWriter
+from tracker.write.video import VideoOptions, VideoSink
+
+__all__ = [
+    "Background",
+    "CocoDetections",
+    "JsonLinesDetections",
+    "JsonLinesWriter",
+    "MotWriter",
+    "Overlay",
+    "PartialFile",
+    "VideoOptions",
+    "VideoSink",
+    "canvas_of",
+    "check_target",
+    "partial_path",
+    "pixel_format_for",
+]
