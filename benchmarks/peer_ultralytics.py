@@ -18,7 +18,7 @@ from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils import nms as nms_module
 
 sys.path.insert(0, str(Path(__file__).parent))
-from inject import boxes  # noqa: E402
+from inject import boxes
 
 
 def main(clip: str, model: str) -> None:
@@ -43,7 +43,14 @@ def main(clip: str, model: str) -> None:
 
     DetectionPredictor.preprocess = remember
     network = YOLO(model, task="detect")
-    options = {"imgsz": 640, "tracker": "bytetrack.yaml", "save": True, "verbose": False, "stream": True, "device": "cpu"}
+    options = {
+        "imgsz": 640,
+        "tracker": "bytetrack.yaml",
+        "save": True,
+        "verbose": False,
+        "stream": True,
+        "device": "cpu",
+    }
     with tempfile.TemporaryDirectory() as folder:
         for k, _ in enumerate(network.track(clip, project=folder, name="warm", **options)):
             if k == 20:

@@ -38,7 +38,20 @@ def frames_of(path: Path) -> list[float]:
 
 def test_run_writes_what_it_says(clip: Path, tmp_path: Path) -> None:
     """Frames captured = frames in the video = records; the summary holds what the contract lists."""
-    done = tracker("run", "--source", clip, "--output", "o.mp4", "--mot", "o.txt", "--jsonl", "o.jsonl", "--summary", "o.json", cwd=tmp_path)
+    done = tracker(
+        "run",
+        "--source",
+        clip,
+        "--output",
+        "o.mp4",
+        "--mot",
+        "o.txt",
+        "--jsonl",
+        "o.jsonl",
+        "--summary",
+        "o.json",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
     summary = json.loads((tmp_path / "o.json").read_text())
@@ -46,7 +59,19 @@ def test_run_writes_what_it_says(clip: Path, tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "o.mp4")) == summary["frames"]["captured"] == summary["frames"]["processed"] == 60
     assert summary["duration_s"] == pytest.approx(2.0, abs=1 / 30)
     assert summary["outcome"] == "done" and summary["frames"]["dropped"] == {} and summary["frames"]["in_flight"] == 0
-    for key in ("fps", "stages", "bottleneck", "runtime", "precision", "model", "tracker", "mode", "mode_evidence", "tracks", "wall_s"):
+    for key in (
+        "fps",
+        "stages",
+        "bottleneck",
+        "runtime",
+        "precision",
+        "model",
+        "tracker",
+        "mode",
+        "mode_evidence",
+        "tracks",
+        "wall_s",
+    ):
         assert key in summary
     assert set(summary["model"]) >= {"name", "sha256"}
     assert all({"ms_p50", "ms_p95"} <= set(stage) for stage in summary["stages"].values())
@@ -64,12 +89,27 @@ def test_run_without_output_names_it_after_the_source(clip: Path, tmp_path: Path
 
 
 def test_stride_keeps_every_picture_and_records_what_was_seen(clip: Path, tmp_path: Path) -> None:
-    done = tracker("run", "--source", clip, "--output", "o.mp4", "--jsonl", "o.jsonl", "--summary", "o.json", "--stride", 4, cwd=tmp_path)
+    done = tracker(
+        "run",
+        "--source",
+        clip,
+        "--output",
+        "o.mp4",
+        "--jsonl",
+        "o.jsonl",
+        "--summary",
+        "o.json",
+        "--stride",
+        4,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "o.json").read_text())
     assert summary["frames"]["dropped"] == {"stride": 45} and summary["frames"]["processed"] == 15
     assert len(frames_of(tmp_path / "o.mp4")) == 60
-    assert [json.loads(line)["index"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == list(range(0, 60, 4))
+    assert [json.loads(line)["index"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == list(
+        range(0, 60, 4)
+    )
 
 
 def test_duration_ends_early(clip: Path, tmp_path: Path) -> None:
@@ -123,8 +163,23 @@ def test_variable_rate_keeps_its_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_a_signal_finishes_the_files_and_exits_130(tmp_path: Path, number: int, name: str) -> None:
     write_clip(tmp_path / "long.mp4", frames=3000)
-    command = [sys.executable, "-m", "tracker", "run", "--source", "long.mp4", "--output", "o.mp4", "--jsonl", "o.jsonl", "--summary", "o.json"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "tracker",
+        "run",
+        "--source",
+        "long.mp4",
+        "--output",
+        "o.mp4",
+        "--jsonl",
+        "o.jsonl",
+        "--summary",
+        "o.json",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
+    )
     partial = tmp_path / "o.partial.jsonl"
     deadline = time.monotonic() + 60
     while not (partial.exists() and partial.stat().st_size > 5000):
@@ -158,7 +213,9 @@ def bad_inputs(folder: Path, clip: Path) -> dict[str, tuple[list[object], str]]:
         [node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 64, 64))],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ())],
     )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "other.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "other.onnx"
+    )
     (folder / "weights.pt").write_bytes(b"PK")
     (folder / "text.onnx").write_text("no model")
     run = ["run", "--no-video", "--source"]

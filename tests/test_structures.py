@@ -12,10 +12,30 @@ from tracker.structures import Detections, Frame, Tracks
 @pytest.mark.parametrize(
     ("boxes", "scores", "classes", "message"),
     [
-        (np.zeros((2, 4)), np.zeros(2, np.float32), np.zeros(2, np.int64), r"boxes must be float32 \(2, 4\), got float64"),
-        (np.zeros((2, 4), np.float32), np.zeros(3, np.float32), np.zeros(2, np.int64), r"scores must be float32 \(2,\), got float32 \(3,\)"),
-        (np.zeros((2, 4), np.float32), np.zeros(2, np.float32), np.zeros(2, np.int32), r"class_ids must be int64 \(2,\), got int32"),
-        (np.zeros((2, 5), np.float32), np.zeros(2, np.float32), np.zeros(2, np.int64), r"boxes must be float32 \(2, 4\), got float32 \(2, 5\)"),
+        (
+            np.zeros((2, 4)),
+            np.zeros(2, np.float32),
+            np.zeros(2, np.int64),
+            r"boxes must be float32 \(2, 4\), got float64",
+        ),
+        (
+            np.zeros((2, 4), np.float32),
+            np.zeros(3, np.float32),
+            np.zeros(2, np.int64),
+            r"scores must be float32 \(2,\), got float32 \(3,\)",
+        ),
+        (
+            np.zeros((2, 4), np.float32),
+            np.zeros(2, np.float32),
+            np.zeros(2, np.int32),
+            r"class_ids must be int64 \(2,\), got int32",
+        ),
+        (
+            np.zeros((2, 5), np.float32),
+            np.zeros(2, np.float32),
+            np.zeros(2, np.int64),
+            r"boxes must be float32 \(2, 4\), got float32 \(2, 5\)",
+        ),
     ],
 )
 def test_detections_say_what_was_wanted_and_what_came(boxes, scores, classes, message) -> None:

@@ -27,10 +27,16 @@ class DetectSettings(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: the fastest of the device")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto, cpu or cuda:N")
     score: float = Field(0.25, ge=0, le=1, description="least score of a detection")
-    iou: float = Field(0.5, gt=0, le=1, description="suppression: overlap of two boxes of a class above which the weaker goes")
+    iou: float = Field(
+        0.5, gt=0, le=1, description="suppression: overlap of two boxes of a class above which the weaker goes"
+    )
     classes: tuple[str, ...] = Field((), description="names of the classes to keep; empty: all")
-    input_size: int | None = Field(None, ge=32, le=8192, multiple_of=32, description="longer side of the network's input, pixels")
-    workers: int = Field(0, ge=0, le=64, description="inferences side by side; 0: one a core for files, one for live sources")
+    input_size: int | None = Field(
+        None, ge=32, le=8192, multiple_of=32, description="longer side of the network's input, pixels"
+    )
+    workers: int = Field(
+        0, ge=0, le=64, description="inferences side by side; 0: one a core for files, one for live sources"
+    )
     max_candidates: int = Field(2000, ge=1, description="boxes that enter the suppression; weaker ones are left out")
 
 
@@ -85,7 +91,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """", did you mean 'x'?" or a list of all that is known."""
+    """ ", did you mean 'x'?" or a list of all that is known."""
     close = difflib.get_close_matches(word, known, 1, 0.5)
     return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
 
@@ -152,4 +158,6 @@ def make_settings(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting '{where}': {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}") from None
+        raise ConfigError(
+            f"setting '{where}': {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
+        ) from None

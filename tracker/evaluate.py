@@ -31,7 +31,9 @@ def read_mot(path: Path) -> Rows:
             try:
                 words = [float(word) for word in line.split(",")]
             except ValueError:
-                raise UsageError(f"{path}, line {number}: wanted numbers 'frame,id,left,top,width,height,...', got '{line[:60]}'") from None
+                raise UsageError(
+                    f"{path}, line {number}: wanted numbers 'frame,id,left,top,width,height,...', got '{line[:60]}'"
+                ) from None
             if len(words) < 6:
                 raise UsageError(f"{path}, line {number}: wanted at least 6 numbers, got {len(words)}")
             rows.append([*words, *[1.0] * (9 - len(words))][:9])
@@ -52,7 +54,9 @@ def sequences(gt: Path, results: Path) -> list[tuple[str, Path, Path]]:
         return [(results.stem if results.is_file() else gt.name, gt / "gt" / "gt.txt", _result_of(results, gt.name))]
     found = {path.name: path / "gt" / "gt.txt" for path in gt.glob("*") if (path / "gt" / "gt.txt").is_file()}
     if not found:
-        raise UsageError(f"{gt} holds no ground truth; wanted is a file, SEQUENCE/gt/gt.txt or a folder of such sequences")
+        raise UsageError(
+            f"{gt} holds no ground truth; wanted is a file, SEQUENCE/gt/gt.txt or a folder of such sequences"
+        )
     return [(name, path, _result_of(results, name)) for name, path in sorted(found.items())]
 
 
@@ -119,7 +123,9 @@ def evaluate(pairs: list[tuple[str, Path, Path]]) -> dict[str, dict[str, float]]
             truth[:, 7] = found[:, 7] = 1
         for label in np.unique(truth[truth[:, 6] != 0, 7]):
             data = _pair(truth[truth[:, 7] == label], found[found[:, 7] == label])
-            parts.setdefault(name, {})[f"{label:g}"] = {key: metric.eval_sequence(data) for key, metric in metrics.items()}
+            parts.setdefault(name, {})[f"{label:g}"] = {
+                key: metric.eval_sequence(data) for key, metric in metrics.items()
+            }
     if not parts:
         raise UsageError("the ground truth holds no box that counts (flag 1)")
     every = {f"{name} {label}": values for name, labels in parts.items() for label, values in labels.items()}
@@ -129,9 +135,19 @@ def evaluate(pairs: list[tuple[str, Path, Path]]) -> dict[str, dict[str, float]]
 
 def _summary(metrics: dict[str, Any], parts: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Combine parts as TrackEval combines sequences: counts add up, then the ratios."""
-    total = {key: metric.combine_sequences({name: part[key] for name, part in parts.items()}) for key, metric in metrics.items()}
+    total = {
+        key: metric.combine_sequences({name: part[key] for name, part in parts.items()})
+        for key, metric in metrics.items()
+    }
     hota, clear = total["HOTA"], total["CLEAR"]
     shares = {"HOTA": hota["HOTA"].mean(), "DetA": hota["DetA"].mean(), "AssA": hota["AssA"].mean(),
               "IDF1": total["Identity"]["IDF1"], "MOTA": clear["MOTA"]}  # fmt: skip
-    counts = {"IDSW": clear["IDSW"], "FP": clear["CLR_FP"], "FN": clear["CLR_FN"], "gt_boxes": clear["CLR_TP"] + clear["CLR_FN"]}
-    return {key: round(100 * float(value), 2) for key, value in shares.items()} | {key: int(value) for key, value in counts.items()}
+    counts = {
+        "IDSW": clear["IDSW"],
+        "FP": clear["CLR_FP"],
+        "FN": clear["CLR_FN"],
+        "gt_boxes": clear["CLR_TP"] + clear["CLR_FN"],
+    }
+    return {key: round(100 * float(value), 2) for key, value in shares.items()} | {
+        key: int(value) for key, value in counts.items()
+    }

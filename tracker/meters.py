@@ -68,7 +68,9 @@ class Meters:
         """
         with self._lock:
             busy = {stage: histogram.total_s for stage, histogram in self._stages.items()}
-        share = {name: sum(busy.get(stage, 0.0) for stage in stages) / threads for name, (stages, threads) in groups.items()}
+        share = {
+            name: sum(busy.get(stage, 0.0) for stage in stages) / threads for name, (stages, threads) in groups.items()
+        }
         return max(share, key=lambda name: share[name]) if any(share.values()) else ""
 
 

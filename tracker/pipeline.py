@@ -44,7 +44,11 @@ class Status:
 
     def lines(self) -> tuple[str, ...]:
         """Text of the corner panel."""
-        return (f"{self.fps:.1f} fps", f"{self.latency_ms:.0f} ms", f"{self.tracks} track{'' if self.tracks == 1 else 's'}")
+        return (
+            f"{self.fps:.1f} fps",
+            f"{self.latency_ms:.0f} ms",
+            f"{self.tracks} track{'' if self.tracks == 1 else 's'}",
+        )
 
 
 class Pipeline:

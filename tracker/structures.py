@@ -171,11 +171,23 @@ class Tracks:
     def __getitem__(self, rows: NDArray[Any] | slice) -> Tracks:
         """The rows of a mask, an index array or a slice."""
         return Tracks(
-            self.ids[rows], self.boxes[rows], self.scores[rows], self.class_ids[rows], self.missed_s[rows], self.state[rows]
+            self.ids[rows],
+            self.boxes[rows],
+            self.scores[rows],
+            self.class_ids[rows],
+            self.missed_s[rows],
+            self.state[rows],
         )
 
     @classmethod
     def empty(cls) -> Tracks:
         """No object."""
         none = Detections.empty()
-        return cls(np.zeros(0, np.int64), none.boxes, none.scores, none.class_ids, np.zeros(0, np.float32), np.zeros(0, np.int64))
+        return cls(
+            np.zeros(0, np.int64),
+            none.boxes,
+            none.scores,
+            none.class_ids,
+            np.zeros(0, np.float32),
+            np.zeros(0, np.int64),
+        )

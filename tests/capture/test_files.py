@@ -116,7 +116,10 @@ def turned(picture: np.ndarray, a: int, b: int, c: int, d: int) -> np.ndarray:
     return result
 
 
-TURNS = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)]
+TURNS = [
+    (1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0),
+    (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv420p10le", "gray"])
@@ -308,7 +311,7 @@ def test_real_footage_is_complete(data: Path) -> None:
     """Frame counts and durations equal those of the containers."""
     import av
 
-    for path in sorted((data / "videos").glob("*.mp4"))[:3]:
+    for path in sorted((data / "videos").glob("*.mp4"))[:2]:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             count, length_s = stream.frames, float(stream.duration * stream.time_base)

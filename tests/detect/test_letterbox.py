@@ -24,8 +24,8 @@ def test_there_and_back_is_identity_within_half_a_pixel(width, height, target, a
     shift = np.array([box.left, box.top, box.left, box.top], np.float32)
     scaled = source * np.float32(box.scale_x) + shift
     assert np.abs(box.restore(scaled, width, height) - source).max() <= 0.5
-    assert 0 <= box.left and box.left + box.inner_width <= box.width
-    assert 0 <= box.top and box.top + box.inner_height <= box.height
+    assert box.left >= 0 and box.left + box.inner_width <= box.width
+    assert box.top >= 0 and box.top + box.inner_height <= box.height
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,9 @@ def test_planes_give_the_same_picture_as_a_full_conversion(kind: str) -> None:
 
 def test_odd_sizes_and_padding_of_lines() -> None:
     """35x29: chroma planes are 18x15, and decoders pad their lines."""
-    picture = av.VideoFrame.from_ndarray(np.full((29, 35, 3), (200, 100, 50), np.uint8), format="bgr24").reformat(format="yuv420p")
+    picture = av.VideoFrame.from_ndarray(np.full((29, 35, 3), (200, 100, 50), np.uint8), format="bgr24").reformat(
+        format="yuv420p"
+    )
     picture.pts, picture.time_base = 0, Fraction(1, 25)
     canvas = Letterbox.fit((35, 29), (64, 64), "center").apply(Frame(0, 0.0, picture), "bgr", 114)
     assert np.abs(canvas[32, 32].astype(int) - (200, 100, 50)).max() <= 4

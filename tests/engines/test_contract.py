@@ -28,7 +28,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         "tiny",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, "h", "w"))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 3, "h", "w")), helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 3))],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 3, "h", "w")),
+            helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 3)),
+        ],
         [w, axes],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -16,7 +16,9 @@ def best_total(similarity: np.ndarray, threshold: float) -> float:
     if allowed.shape[0] > allowed.shape[1]:
         allowed = allowed.T
     rows = range(allowed.shape[0])
-    return max(sum(allowed[r, c] for r, c in zip(rows, order, strict=False)) for order in permutations(range(allowed.shape[1])))
+    return max(
+        sum(allowed[r, c] for r, c in zip(rows, order, strict=False)) for order in permutations(range(allowed.shape[1]))
+    )
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -27,7 +27,9 @@ def test_one_walker_keeps_one_id() -> None:
 def test_crossing_walkers_keep_their_ids() -> None:
     tracker = Sort()
     for k in range(120):
-        tracks = tracker.update(detections((2 * k, 100, 2 * k + 40, 200, 0.9, 0), (240 - 2 * k, 110, 280 - 2 * k, 215, 0.9, 0)), k / 30)
+        tracks = tracker.update(
+            detections((2 * k, 100, 2 * k + 40, 200, 0.9, 0), (240 - 2 * k, 110, 280 - 2 * k, 215, 0.9, 0)), k / 30
+        )
         assert sorted(tracks.ids) == [1, 2]
         order = tracks.boxes[np.argsort(tracks.ids), 0]
         if k in (0, 119):
@@ -69,7 +71,9 @@ def test_a_flicker_is_never_shown() -> None:
     """One false alarm in the middle of a run stays tentative and goes."""
     tracker = Sort()
     for k in range(30):
-        tracks = tracker.update(walk(50) if k != 15 else detections((50, 100, 90, 200, 0.9, 0), (300, 10, 340, 60, 0.9, 0)), k / 30)
+        tracks = tracker.update(
+            walk(50) if k != 15 else detections((50, 100, 90, 200, 0.9, 0), (300, 10, 340, 60, 0.9, 0)), k / 30
+        )
         assert tracks.ids.tolist() == [1]
         if k == 15:
             assert tracker.all().state.tolist() == [CONFIRMED, TENTATIVE]

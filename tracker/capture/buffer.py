@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from time import perf_counter
 from types import TracebackType
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from tracker.structures import Frame, StreamInfo
 
 Frames = Generator[Frame, None, None]
 
+Observe = Callable[[str, float], None]
 JOIN_S = 1.0
 """How long `close()` waits for the reader; one stuck in a system call is left behind and ends by its own time-outs."""
 
@@ -115,8 +117,9 @@ class Source:
     """
 
     def __init__(
-        self, reader: Reader, halt: Halt, *, depth: int = 8, live_depth: int = 2, duration_s: float | None = None
-    ) -> None:
+        self, reader: Reader, halt: Halt, *, depth: int = 8, live_depth: int = 2, duration_s: float | None = None,
+        observe: Observe = lambda stage, seconds: None,
+    ) -> None:  # fmt: skip
         """Start reading.
 
         Args:
@@ -125,6 +128,7 @@ class Source:
             depth: frames read ahead.
             live_depth: the same for a live source: more of them would only be older.
             duration_s: frames from this time on are not delivered.
+            observe: told the seconds of stage "grab" of each frame.
         """
         self.report = reader.report
         self._reader = reader
@@ -132,7 +136,7 @@ class Source:
         self._duration_s = duration_s
         self._channel = Channel(reader.report, self._halt)
         self._thread = threading.Thread(
-            target=_pump, args=(reader, self._channel, self._halt, (depth, live_depth), duration_s),
+            target=_pump, args=(reader, self._channel, self._halt, (depth, live_depth), duration_s, observe),
             name=f"read {reader.name}", daemon=True,
         )  # fmt: skip
         # A source that is forgotten ends its thread. What is handed over here must not refer to the source.
@@ -160,6 +164,11 @@ class Source:
         if self._duration_s is not None and info.frame_rate and info.frame_count:
             return replace(info, frame_count=min(info.frame_count, -int(-self._duration_s * info.frame_rate // 1)))
         return info
+
+    @property
+    def varied(self) -> bool:
+        """Whether the pictures may be of many sizes, as those of a folder."""
+        return bool(getattr(self._reader, "varied", False))
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -213,16 +222,21 @@ def _end(halt: Halt, channel: Channel) -> None:
     channel.wake()
 
 
-def _pump(reader: Reader, channel: Channel, halt: Halt, depths: tuple[int, int], duration_s: float | None) -> None:
+def _pump(
+    reader: Reader, channel: Channel, halt: Halt, depths: tuple[int, int], duration_s: float | None, observe: Observe
+) -> None:  # fmt: skip
     """The reader's thread."""
     error: BaseException | None = None
     try:
         with closing(reader.frames(halt)) as frames:
+            began = perf_counter()
             for frame in frames:
+                observe("grab", perf_counter() - began)
                 if duration_s is not None and frame.time_s >= duration_s:
                     break
                 if not channel.put(frame, depths[reader.live], drop_oldest=reader.live):
                     break
+                began = perf_counter()
     except BaseException as caught:  # it belongs to whoever iterates
         error = caught
     finally:

@@ -44,6 +44,7 @@ class ImageReader:
     """
 
     live = False
+    varied = True
 
     def __init__(self, source: str, rate: Fraction, report: Report) -> None:
         """`source`: a folder, a glob (`**` goes into subfolders) or one picture; `rate`: pictures a second."""

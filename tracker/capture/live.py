@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,15 @@ class _LossError(Exception):
     def __str__(self) -> str:
         """The reason and the words."""
         return f"{self.reason.value} ({self.said})" if self.said else self.reason.value
+
+
+def _loss(error: Exception, lines: ffmpeg.Lines) -> _LossError:
+    """What FFmpeg's error means, with its words only where they add something."""
+    reason = ffmpeg.reason_of(error, lines)
+    if reason in {Reason.TIME_OUT, Reason.REFUSED}:
+        return _LossError(reason)
+    plain = reason in {Reason.AUTH, Reason.NOT_FOUND, Reason.SERVER}
+    return _LossError(reason, ffmpeg.explain(error, [] if plain else lines))
 
 
 class LiveReader:
@@ -161,14 +170,14 @@ class LiveReader:
             try:
                 container = self._open()
             except (av.FFmpegError, OSError) as error:
-                raise _LossError(ffmpeg.reason_of(error, lines), ffmpeg.explain(error, lines)) from None
+                raise _loss(error, lines) from None
         with container:
             try:
                 if self.info is None:
                     self.live = not is_finite(container)
                 yield from self._live_frames(container, halt) if self.live else self._file_frames(container, halt)
             except (av.FFmpegError, OSError) as error:
-                raise _LossError(ffmpeg.reason_of(error, []), ffmpeg.explain(error, [])) from None
+                raise _loss(error, []) from None
 
     def _open(self) -> InputContainer:
         """Connect.
@@ -219,7 +228,8 @@ class LiveReader:
                 frame = Frame(self._index, time_s, stand_up(picture, self.report), duration_s)
                 self._index += 1
                 if self.info is None:
-                    self.info = info_of(container, stream, frame, self.name, live=True)
+                    info = info_of(container, stream, frame, self.name, live=True)
+                    self.info = replace(info, frame_rate=None) if by_arrival else info
                 yield frame
 
     def _packets(self, container: InputContainer, stream: VideoStream, halt: Halt) -> Iterator[Any]:

@@ -29,7 +29,7 @@ def _mask_url(match: re.Match[str]) -> str:
     rest = match["rest"]
     end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
     at = rest.rfind("@", 0, end)
-    colon = rest.find(":", 0, end)
+    colon = rest.find(":", rest.find("]", 0, end) + 1, end)  # not those within an IPv6 address
     if at < 0 <= colon and not _PORT.match(rest[colon + 1 : end]):
         at = rest.rfind("@")  # "user:pa/ss@host": what follows the colon is no port, so the password goes on
     if at >= 0 and 0 <= rest.find(":") < at:

@@ -9,7 +9,7 @@ from threading import Event
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from tracker.capture.buffer import Reader, Source
+from tracker.capture.buffer import Observe, Reader, Source
 from tracker.capture.files import FileReader
 from tracker.capture.halt import Halt
 from tracker.capture.images import ImageReader, is_image
@@ -30,6 +30,7 @@ def open_source(
     give_up_s: float = 30.0,
     stop: Event | None = None,
     image_rate: Fraction | float = 25,
+    observe: Observe = lambda stage, seconds: None,
 ) -> Source:
     """Open a file, a folder or glob of pictures, `-`, a webcam number, `rtsp(s)://` or `http(s)://`.
 
@@ -42,6 +43,7 @@ def open_source(
         give_up_s: a live source without a frame for this long is lost, seconds; `math.inf`: never.
         stop: ends the iteration when set.
         image_rate: pictures a second of a folder or glob.
+        observe: told the seconds of stage "grab" of each frame.
 
     Raises:
         SourceError: it cannot be opened or decoded.
@@ -56,7 +58,9 @@ def open_source(
         )
     rate = Fraction(image_rate).limit_denominator(1001)
     reader = _reader(source, rate, give_up_s)
-    opened = Source(reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s)
+    opened = Source(
+        reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s, observe=observe
+    )
     try:
         opened.wait_open()
     except BaseException:

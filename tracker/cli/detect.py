@@ -22,7 +22,11 @@ Examples:
   tracker detect --source video.mp4 --jsonl detections.jsonl
   tracker detect --source val2017/ --model yolox_nano.onnx --coco results.json""",
 )
-@click.option("--source", required=True, help="Video file, folder or glob of pictures, - (standard input), webcam number, rtsp:// or http(s)://")
+@click.option(
+    "--source",
+    required=True,
+    help="Video file, folder or glob of pictures, - (standard input), webcam number, rtsp:// or http(s)://",
+)
 @click.option("--jsonl", type=click.Path(path_type=Path), help="Detections as JSON lines, one object a frame.")
 @click.option("--coco", type=click.Path(path_type=Path), help="Detections as a COCO results file.")
 @detector_options
@@ -55,7 +59,9 @@ def _detect(settings: Any, flags: dict[str, Any], stop: Event) -> None:
     from tracker.write.outputs import OutputPaths, check_paths
     from tracker.write.records import CocoDetections, JsonLinesDetections
 
-    check_paths(OutputPaths(jsonl=flags["jsonl"], mot=flags["coco"]), overwrite=flags["overwrite"], source=flags["source"])
+    check_paths(
+        OutputPaths(jsonl=flags["jsonl"], mot=flags["coco"]), overwrite=flags["overwrite"], source=flags["source"]
+    )
     with ExitStack() as stack:
         source = stack.enter_context(open_source(flags["source"], duration_s=flags["duration"], stop=stop))
         size = None if source.varied else (source.info.width, source.info.height)
@@ -103,4 +109,6 @@ def _detect(settings: Any, flags: dict[str, Any], stop: Event) -> None:
         for warning in source.warnings:
             say(f"warning: {warning}")
         engine = detector.engine
-        say(f"done: {done} frames, {found} detections; {detector.identity.name} on {engine.runtime}, {engine.precision}, {engine.device}")
+        say(
+            f"done: {done} frames, {found} detections; {detector.identity.name} on {engine.runtime}, {engine.precision}, {engine.device}"
+        )

@@ -18,8 +18,12 @@ COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "FP", "FN", "gt_boxes
 Example:
   tracker eval --gt samples/street_gt --results out.txt""",
 )
-@click.option("--gt", type=click.Path(path_type=Path), required=True, help="gt.txt, a sequence folder, or a folder of sequences.")
-@click.option("--results", type=click.Path(path_type=Path), required=True, help="MOT text, or a folder of SEQUENCE.txt.")
+@click.option(
+    "--gt", type=click.Path(path_type=Path), required=True, help="gt.txt, a sequence folder, or a folder of sequences."
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), required=True, help="MOT text, or a folder of SEQUENCE.txt."
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the JSON file.")
 def command(gt: Path, results: Path, json_path: Path | None, overwrite: bool) -> None:

@@ -31,8 +31,16 @@ def detector_options(command: Command) -> Command:
 
 def setting_options(command: Command) -> Command:
     """--set and --config."""
-    command = click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; flags override them.")(command)
-    return click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for example tracker.max_lost_s=2.")(command)
+    command = click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; flags override them.")(
+        command
+    )
+    return click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any setting, for example tracker.max_lost_s=2.",
+    )(command)
 
 
 def settings_from(flags: Mapping[str, Any], names: Mapping[str, str]) -> Settings:
@@ -45,5 +53,7 @@ def settings_from(flags: Mapping[str, Any], names: Mapping[str, str]) -> Setting
     for key, flag in names.items():
         value = flags.get(flag)
         if value is not None:
-            overrides[key] = tuple(part.strip() for part in value.split(",") if part.strip()) if flag == "classes" else value
+            overrides[key] = (
+                tuple(part.strip() for part in value.split(",") if part.strip()) if flag == "classes" else value
+            )
     return make_settings(flags["config"], overrides)

@@ -22,7 +22,9 @@ class Progress:
         self._bar: Any = None
         if sys.stderr.isatty():
             shape = "{desc}{percentage:3.0f}%|{bar:30}| {n_fmt}/{total_fmt} frames  {elapsed}<{remaining}  {postfix}"
-            self._bar = tqdm(total=total, file=sys.stderr, bar_format=shape if total else None, unit=" frames", leave=False)
+            self._bar = tqdm(
+                total=total, file=sys.stderr, bar_format=shape if total else None, unit=" frames", leave=False
+            )
 
     def update(self, done: int, fps: float, tracks: int) -> None:
         """After each frame."""
@@ -37,7 +39,7 @@ class Progress:
         self._done = done
 
     def _left(self, done: int, fps: float) -> str:
-        """", 12 s left"."""
+        """ ", 12 s left"."""
         assert self._total is not None
         return f", {max(0, self._total - done) / fps:.0f} s left" if fps > 0 else ""
 

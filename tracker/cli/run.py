@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tracker.cli.options import detector_options, settings_from, setting_options
+from tracker.cli.options import detector_options, setting_options, settings_from
 from tracker.errors import ConfigError
 
 
@@ -20,7 +20,11 @@ Examples:
   tracker run --source rtsp://10.0.0.5/stream1 --duration 60 --output gate.mp4 --jsonl gate.jsonl
   tracker run --source frames/ --classes person --set tracker.max_lost_s=2 --no-video --mot out.txt""",
 )
-@click.option("--source", required=True, help="Video file, folder or glob of pictures, - (standard input), webcam number, rtsp:// or http(s)://")
+@click.option(
+    "--source",
+    required=True,
+    help="Video file, folder or glob of pictures, - (standard input), webcam number, rtsp:// or http(s)://",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Annotated video. [default: NAME.tracked.mp4 here]")
 @click.option("--mot", type=click.Path(path_type=Path), help="Tracks as MOTChallenge text.")
 @click.option("--jsonl", type=click.Path(path_type=Path), help="Tracks as JSON lines, one object a frame.")
@@ -29,7 +33,13 @@ Examples:
 @click.option("--tracker", "tracker_name", metavar="NAME", help="Association method. [default: sort]")
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Detect on every N-th frame.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), help="End after this many seconds of the stream.")
-@click.option("--give-up-s", type=click.FloatRange(0), default=30.0, show_default=True, help="A live source may be away this long.")
+@click.option(
+    "--give-up-s",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="A live source may be away this long.",
+)
 @setting_options
 @click.option("--no-video", is_flag=True, help="Write no annotated video.")
 @click.option("--show", is_flag=True, help="Show the annotated video in a window (extra 'show').")

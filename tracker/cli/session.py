@@ -46,7 +46,9 @@ class Outcome(Enum):
     @property
     def exit_code(self) -> int:
         """Of the process."""
-        return {Outcome.DONE: 0, Outcome.LOST: SourceLost.exit_code, Outcome.INTERRUPTED: Interrupted.exit_code}.get(self, 1)
+        return {Outcome.DONE: 0, Outcome.LOST: SourceLost.exit_code, Outcome.INTERRUPTED: Interrupted.exit_code}.get(
+            self, 1
+        )
 
 
 def say(text: str) -> None:
@@ -80,10 +82,10 @@ class Session:
         flags, began = self.flags, perf_counter()
         with ExitStack() as stack:
             source = stack.enter_context(open_source(
-                flags["source"], duration_s=flags["duration"], give_up_s=flags["give_up_s"], stop=self.stop
+                flags["source"], duration_s=flags["duration"], give_up_s=flags["give_up_s"], stop=self.stop, observe=self.meters.observe
             ))  # fmt: skip
             info = source.info
-            size = None if getattr(source, "varied", False) else (info.width, info.height)
+            size = None if source.varied else (info.width, info.height)
             detector, notices = open_detector(
                 self.settings.detect, size, live=info.live, require=flags["require"], observe=self.meters.observe
             )
@@ -137,8 +139,12 @@ class Session:
         """What runs, in truth."""
         rate = f", {float(info.frame_rate):.5g}/s" if info.frame_rate else ""
         engine, (height, width) = detector.engine, detector.size_hw
-        say(f"source    {info.name}: {info.width}x{info.height}{rate}{', live' if info.live else ''} {info.codec}".rstrip())
-        say(f"detector  {detector.identity.name} at {width}x{height} on {engine.runtime}, {engine.precision}, {engine.device}")
+        say(
+            f"source    {info.name}: {info.width}x{info.height}{rate}{', live' if info.live else ''} {info.codec}".rstrip()
+        )
+        say(
+            f"detector  {detector.identity.name} at {width}x{height} on {engine.runtime}, {engine.precision}, {engine.device}"
+        )
         say(f"tracker   {self.settings.tracker.name}")
         for notice in notices:
             say(f"notice: {notice}")
@@ -203,7 +209,7 @@ def default_output(source: str) -> Path:
     """`<name>.tracked.mp4` in the working directory."""
     stem = Path(source.rstrip("/").split("?")[0]).stem.strip("*.") if source != "-" else "stdin"
     if "://" in source:
-        stem = Path(source.split("://", 1)[1].split("?")[0].split("@")[-1].rstrip("/")).stem
+        stem = Path(source.split("://", 1)[1].split("?", maxsplit=1)[0].rsplit("@", maxsplit=1)[-1].rstrip("/")).stem
     return Path(f"{stem or 'output'}.tracked.mp4")
 
 

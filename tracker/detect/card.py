@@ -18,12 +18,88 @@ HeadName = Literal["auto", "cells", "yolox", "yolov5", "yolov8", "end2end", "eff
 MODEL_SUFFIXES = (".onnx", ".xml", ".tflite")
 
 COCO_CLASSES = tuple(
-    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,parking meter,bench,"
-    "bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,tie,suitcase,frisbee,skis,snowboard,"
-    "sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,fork,knife,spoon,"
-    "bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,dining table,"
-    "toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,"
-    "teddy bear,hair drier,toothbrush".split(",")
+    [
+        "person",
+        "bicycle",
+        "car",
+        "motorcycle",
+        "airplane",
+        "bus",
+        "train",
+        "truck",
+        "boat",
+        "traffic light",
+        "fire hydrant",
+        "stop sign",
+        "parking meter",
+        "bench",
+        "bird",
+        "cat",
+        "dog",
+        "horse",
+        "sheep",
+        "cow",
+        "elephant",
+        "bear",
+        "zebra",
+        "giraffe",
+        "backpack",
+        "umbrella",
+        "handbag",
+        "tie",
+        "suitcase",
+        "frisbee",
+        "skis",
+        "snowboard",
+        "sports ball",
+        "kite",
+        "baseball bat",
+        "baseball glove",
+        "skateboard",
+        "surfboard",
+        "tennis racket",
+        "bottle",
+        "wine glass",
+        "cup",
+        "fork",
+        "knife",
+        "spoon",
+        "bowl",
+        "banana",
+        "apple",
+        "sandwich",
+        "orange",
+        "broccoli",
+        "carrot",
+        "hot dog",
+        "pizza",
+        "donut",
+        "cake",
+        "chair",
+        "couch",
+        "potted plant",
+        "bed",
+        "dining table",
+        "toilet",
+        "tv",
+        "laptop",
+        "mouse",
+        "remote",
+        "keyboard",
+        "cell phone",
+        "microwave",
+        "oven",
+        "toaster",
+        "sink",
+        "refrigerator",
+        "book",
+        "clock",
+        "vase",
+        "scissors",
+        "teddy bear",
+        "hair drier",
+        "toothbrush",
+    ]
 )
 
 
@@ -86,15 +162,21 @@ def find_card(model: str) -> tuple[ModelCard | None, Path]:
         return cards[model], path
     path = Path(model)
     if path.suffix.lower() in (".pt", ".pth", ".pkl"):
-        raise ModelError(f"{model} is a pickle, which may run code when loaded; export it to ONNX first and give the .onnx")
+        raise ModelError(
+            f"{model} is a pickle, which may run code when loaded; export it to ONNX first and give the .onnx"
+        )
     if not path.suffix and not path.exists():
         raise ModelError(f"unknown model '{model}', {nearest(model, list(cards))}; or give the path of an .onnx file")
     if path.is_dir():
         path = _only_ir(path)
     if not path.exists():
-        raise ModelError(f"model file {model} does not exist; give the path of an .onnx file or one of: {', '.join(cards)}")
+        raise ModelError(
+            f"model file {model} does not exist; give the path of an .onnx file or one of: {', '.join(cards)}"
+        )
     if path.suffix.lower() not in MODEL_SUFFIXES:
-        raise ModelError(f"model file {model} has the suffix '{path.suffix}'; wanted is one of {', '.join(MODEL_SUFFIXES)}")
+        raise ModelError(
+            f"model file {model} has the suffix '{path.suffix}'; wanted is one of {', '.join(MODEL_SUFFIXES)}"
+        )
     beside = path.with_suffix(".yaml")
     if not beside.exists():
         return None, path
@@ -115,7 +197,9 @@ def _only_ir(folder: Path) -> Path:
 def verify(card: ModelCard, path: Path) -> None:
     """Raise ModelError unless the file has the card's SHA-256."""
     if card.sha256 and sha256_of(path) != card.sha256:
-        raise ModelError(f"model {card.name} is damaged: {path} differs from its card's SHA-256; install the package again")
+        raise ModelError(
+            f"model {card.name} is damaged: {path} differs from its card's SHA-256; install the package again"
+        )
 
 
 def sha256_of(path: Path) -> str:

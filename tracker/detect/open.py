@@ -67,7 +67,9 @@ def open_detector(
 def _guess_input(signature: engines.ModelSignature) -> InputCard:
     """What a model without a card wants, by what tells the families apart: ultralytics' notes, or YOLOX's raw grid."""
     shapes = [spec.shape for spec in signature.outputs]
-    raw_grid = len(shapes) == 1 and len(shapes[0]) == 3 and (shapes[0][2] or 0) > 6 and "stride" not in signature.metadata
+    raw_grid = (
+        len(shapes) == 1 and len(shapes[0]) == 3 and (shapes[0][2] or 0) > 6 and "stride" not in signature.metadata
+    )
     sides = [side for side in image_input(signature.inputs).shape[1:] if side != 3]
     count = sum((sides[0] // s) * (sides[1] // s) for s in (8, 16, 32)) if None not in sides else None  # type: ignore[operator]
     if raw_grid and shapes[0][1] == count:
@@ -85,7 +87,9 @@ def _shapes(
     longer = settings.input_size or look.size
     fitted = input_size(source, longer, look.multiple) if source else (longer, longer)
     if settings.input_size and height and width and settings.input_size != max(height, width):
-        raise ModelError(f"the model's input is fixed at {width}x{height}, input_size {settings.input_size} was asked for; leave it out")
+        raise ModelError(
+            f"the model's input is fixed at {width}x{height}, input_size {settings.input_size} was asked for; leave it out"
+        )
     sides = (height or fitted[1], width or fitted[0])
     batch = spec.shape[0] or 1
     return {spec.name: (batch, *sides, 3) if nhwc else (batch, 3, *sides)}
@@ -95,12 +99,18 @@ def ladder(runtime: str, path: Path) -> list[str]:
     """Runtimes to try, in order. A fixed order, never a measurement: the same machine always runs the same."""
     if runtime != "auto":
         return [runtime]
-    order = ["openvino", "onnxruntime"] if platform.machine().lower() in ("x86_64", "amd64") else ["onnxruntime", "openvino"]
+    order = (
+        ["openvino", "onnxruntime"]
+        if platform.machine().lower() in ("x86_64", "amd64")
+        else ["onnxruntime", "openvino"]
+    )
     there = [name for name in order if name in engines.installed()]
     return there if path.suffix.lower() == ".onnx" else [name for name in there if name == "openvino"]
 
 
-def _load(path: Path, runtime: str, options: engines.EngineOptions, require: str | None) -> tuple[engines.Engine, list[str]]:
+def _load(
+    path: Path, runtime: str, options: engines.EngineOptions, require: str | None
+) -> tuple[engines.Engine, list[str]]:
     """The first runtime of the ladder that takes the model, and why the ones before did not."""
     reasons: list[str] = []
     names = [require] if require else ladder(runtime, path)

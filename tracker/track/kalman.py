@@ -54,7 +54,9 @@ class KalmanFilter:
         self.mean[:, 6:8][small] = 0.0
         block = self.covariance
         agitation = AGITATION * height**2
-        block[..., 0] += dt_s * (2 * block[..., 1] + dt_s * block[..., 2]) + DRIFT * height**2 * dt_s + agitation * dt_s**3 / 3
+        block[..., 0] += (
+            dt_s * (2 * block[..., 1] + dt_s * block[..., 2]) + DRIFT * height**2 * dt_s + agitation * dt_s**3 / 3
+        )
         block[..., 1] += dt_s * block[..., 2] + agitation * dt_s**2 / 2
         block[..., 2] += agitation * dt_s
 

@@ -121,7 +121,7 @@ class Background:
                     frame, tracks = self._queue.popleft()
                     self._changed.notify_all()
                 self._sink.write(frame, tracks)
-        except BaseException as error:  # noqa: BLE001 - all of it belongs to the caller
+        except BaseException as error:  # all of it belongs to the caller
             with self._changed:
                 self._error = error
                 self._queue.clear()

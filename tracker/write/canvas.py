@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +41,7 @@ def canvas_of(
         canvas = _blank(picture, wanted, reuse)
         sources = planes_of(picture)
         for source, target in zip(sources, planes_of(canvas), strict=False):
-            cv2.copyTo(source, None, target)
+            np.copyto(target, source)
     elif picture.format.name.startswith("gray"):
         canvas = _gray(picture, wanted, reuse)
     else:
@@ -54,7 +53,8 @@ def planes_of(picture: av.VideoFrame) -> list[Plane]:
     """The 8 bit planes as (H, W) uint8 views: Y, U, V and what more there is. Line padding is left out."""
     planes = []
     for plane in picture.planes:
-        lines: Plane = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        buffer: Any = plane  # PyAV's stubs do not tell that a plane is a buffer
+        lines: Plane = np.frombuffer(buffer, np.uint8).reshape(-1, plane.line_size)
         planes.append(lines[: plane.height, : plane.width])
     return planes
 
@@ -62,9 +62,9 @@ def planes_of(picture: av.VideoFrame) -> list[Plane]:
 def is_full_range(picture: av.VideoFrame) -> bool:
     """Whether black is 0 and white 255, rather than 16 and 235."""
     name = picture.format.name
-    if picture.color_range in {LIMITED, FULL}:
-        return bool(picture.color_range == FULL)
-    return name.startswith(("yuvj", "gray", "rgb", "bgr", "gbr"))
+    if name.startswith("yuvj") or picture.color_range == FULL:
+        return True
+    return bool(picture.color_range != LIMITED and name.startswith("gray"))
 
 
 def is_bt709(picture: av.VideoFrame) -> bool:
@@ -76,8 +76,8 @@ def is_bt709(picture: av.VideoFrame) -> bool:
 
 def _blank(like: av.VideoFrame, pixel_format: str, reuse: av.VideoFrame | None) -> av.VideoFrame:
     """A canvas of the size and colour tags of `like`; its pixels are anything."""
-    fits = reuse is not None and (reuse.width, reuse.height, reuse.format.name) == (like.width, like.height, pixel_format)
-    if fits and reuse is not None:
+    wanted = (like.width, like.height, pixel_format)
+    if reuse is not None and (reuse.width, reuse.height, reuse.format.name) == wanted:
         reuse.make_writable()  # copies where an encoder still holds it
         canvas = reuse
     else:
@@ -93,7 +93,7 @@ def _gray(picture: av.VideoFrame, pixel_format: str, reuse: av.VideoFrame | None
     canvas = _blank(picture, pixel_format, reuse)
     eight = picture if picture.format.name == "gray" else _same_colours(picture, "gray")
     luma, *chroma = planes_of(canvas)
-    cv2.copyTo(planes_of(eight)[0], None, luma)
+    np.copyto(luma, planes_of(eight)[0])
     for plane in chroma:
         plane[:] = NEUTRAL
     return canvas

@@ -1,12 +1,13 @@
 """The overlay: boxes, labels, trails and a corner panel, drawn straight into the YUV planes.
 
-A picture is never turned into BGR and back. One chroma sample is a cell of 2 x 2 pixels in 4:2:0; boxes and plates begin
-and end on cells, so that their colour does not bleed.
+A picture is never turned into BGR and back. One chroma sample is a cell of 2 x 2 pixels in 4:2:0; boxes and plates
+begin and end on cells, so that their colour does not bleed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import av
 import numpy as np
@@ -19,13 +20,16 @@ from tracker.write.panel import Panel
 from tracker.write.plates import Plates
 from tracker.write.trails import Trails, draw_trails
 
+OUTSIDE = 0.02  # of the picture's side: feet farther outside leave no trail along the edge
+
 
 class Overlay:
     """Draws the tracks of one stream. Remembers trails, so it is used for one stream and in its order."""
 
     def __init__(
-        self, class_names: Sequence[str], *, labels: bool = True, trails: bool = True, panel: bool = True, trail_s: float = 1.0
-    ) -> None:
+        self, class_names: Sequence[str], *, labels: bool = True, trails: bool = True, panel: bool = True,
+        trail_s: float = 1.0,
+    ) -> None:  # fmt: skip
         """Choose what is drawn.
 
         Args:
@@ -36,9 +40,9 @@ class Overlay:
             trail_s: how far back a trail reaches, seconds of the stream.
 
         Raises:
-            ValueError: trail_s is not above 0.
+            ValueError: trails are wanted and trail_s is not above 0.
         """
-        if not trail_s > 0:
+        if trails and not trail_s > 0:
             raise ValueError(f"trail_s must be above 0, got {trail_s}")
         self._names = tuple(class_names)
         self._labels, self._panel_wanted = labels, panel
@@ -88,15 +92,16 @@ class Look:
         self.line = max(1, round(short / 540)) * 2 // self.sub  # cells
         self.palette = Palette(bt709=bt709, full_range=full_range)
         cap = max(7, round(short / 90))
-        self.plates = Plates(names, self.palette, cap, self.sub)
+        self.plates = Plates(names, self.palette, cap, self.line, self.sub)
         self.panel = Panel(self.palette, max(7, round(short / 72)), self.sub)
         self._triples: list[tuple[int, int, int]] = [tuple(row) for row in self.palette.vivid.tolist()]
 
     def visible(self, boxes: NDArray[np.float32]) -> list[bool]:
         """Which boxes have an area inside the picture, (M,)."""
         left, top, right, bottom = boxes.T
-        area = (np.minimum(right, self.width) > np.maximum(left, 0)) & (np.minimum(bottom, self.height) > np.maximum(top, 0))
-        result: list[bool] = area.tolist()
+        wide = np.minimum(right, self.width) > np.maximum(left, 0)
+        high = np.minimum(bottom, self.height) > np.maximum(top, 0)
+        result: list[bool] = (wide & high).tolist()
         return result
 
     def cells(self, boxes: NDArray[np.float32]) -> list[list[int]]:
@@ -113,7 +118,7 @@ class Look:
         """The outlines of the boxes in `rows`, inside their edges, corners taken off."""
         luma, blueness, redness = planes[:3]
         # Two pixels side by side as one element: a column of those is filled twice as fast as two columns.
-        paired = luma if self.sub == 1 else luma.view(np.uint16)
+        paired: NDArray[np.unsignedinteger[Any]] = luma if self.sub == 1 else luma.view(np.uint16)
         for row in rows:
             y, u, v = self._triples[colours[row]]
             outline(luma, paired, cells[row], self.line, self.sub, y)
@@ -124,16 +129,19 @@ class Look:
         self, planes: Sequence[Plane], trails: Trails, tracks: Tracks, numbers: NDArray[np.int64], time_s: float
     ) -> None:
         """Add the frame to the trails and draw them."""
-        # The last chroma sample of an odd side has no pixels beyond: stay inside of both planes.
-        far = np.array([planes[1].shape[1], planes[1].shape[0]], np.float32) * self.sub - 1
         boxes = tracks.boxes
-        feet = np.stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]), 1)
-        points, fresh = trails.push(tracks.ids, np.clip(feet, 0, far), time_s)
+        size = np.array([self.width, self.height], np.float32)
+        feet: NDArray[np.float32] = np.stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]), 1)
+        outside = np.abs(feet - size / 2) > size * np.float32(0.5 + OUTSIDE)
+        feet[outside.any(1)] = np.nan
+        # The last pixels of an odd side have no chroma sample of their own: stay inside of every plane.
+        last = np.array([planes[1].shape[1], planes[1].shape[0]], np.float32) * self.sub - 1
+        points, fresh = trails.push(tracks.ids, np.clip(feet, 0, last), time_s)
         draw_trails(planes, points, fresh, self.palette.vivid[numbers], self.line * self.sub, self.sub)
 
 
 def outline(
-    plane: Plane, columns: NDArray[np.uint8] | NDArray[np.uint16], cell: Sequence[int], line: int, scale: int, value: int
+    plane: Plane, columns: NDArray[np.unsignedinteger[Any]], cell: Sequence[int], line: int, scale: int, value: int
 ) -> None:
     """Four bars inside a box, the outermost corners left out.
 

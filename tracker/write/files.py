@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tracker.errors import OutputError, WriteError
@@ -25,7 +26,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if target.exists():
         raise OutputError(f"{target} exists; add --overwrite or choose another --output")
     if partial.exists():
-        raise OutputError(f"{partial} is left over from a run that was cut off; keep it under another name or add --overwrite")
+        raise OutputError(f"{partial} exists, left by a run that did not finish; add --overwrite or rename it")
 
 
 class PartialFile:
@@ -107,7 +108,7 @@ class PartialFile:
         self.sync()
         self.keep()
         if self.target.exists() and not self._overwrite:
-            raise OutputError(f"{self.target} was made by somebody else meanwhile; this output is kept as {self.partial}")
+            raise OutputError(f"{self.target} was made by somebody else meanwhile; see {self.partial} for this output")
         try:
             os.replace(self.partial, self.target)
             _sync_folder(self.target.parent)
@@ -127,14 +128,12 @@ class PartialFile:
 
     def _cut_back(self) -> None:
         """Take back the part of a piece that reached a disk now full."""
-        try:
+        with suppress(OSError):  # the caller already gets the error that came first
             os.ftruncate(self._fd, self.size)
-        except OSError:
-            pass  # the write error is already on its way to the caller, and the partial still plays up to here
 
     def _failed(self, error: OSError) -> WriteError:
         """The WriteError for what the system said."""
-        return WriteError(f"{self.target} could not be written further: {reason(error)}; {self.partial} holds what was done")
+        return WriteError(f"{self.target} could not be written: {reason(error)}; {self.partial} holds what was done")
 
 
 def reason(error: OSError) -> str:

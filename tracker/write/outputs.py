@@ -120,10 +120,18 @@ def open_outputs(
     try:
         if paths.video:
             overlay = Overlay(
-                class_names, labels=settings.labels, trails=settings.trail_s > 0, panel=settings.panel, trail_s=settings.trail_s
+                class_names,
+                labels=settings.labels,
+                trails=settings.trail_s > 0,
+                panel=settings.panel,
+                trail_s=settings.trail_s,
             )
             options = VideoOptions(preset=settings.preset, crf=settings.crf)
-            opened.append(VideoSink(paths.video, info, overlay, panel=panel, options=options, overwrite=overwrite, observe=observe))
+            opened.append(
+                VideoSink(
+                    paths.video, info, overlay, panel=panel, options=options, overwrite=overwrite, observe=observe
+                )
+            )
         if paths.mot:
             records.append(MotWriter(paths.mot, overwrite=overwrite))
         if paths.jsonl:

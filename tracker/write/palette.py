@@ -18,9 +18,8 @@ VIVID = np.array(
     ],
     np.uint8,
 )  # fmt: skip
-BLACK, WHITE, PANEL, PANEL_TEXT, PANEL_DIM = (
-    np.array([colour], np.uint8)
-    for colour in ((12, 12, 14), (255, 255, 255), (14, 16, 20), (248, 249, 250), (178, 184, 192))
+BLACK, WHITE, PANEL, PANEL_TEXT = (
+    np.array([colour], np.uint8) for colour in ((12, 12, 14), (255, 255, 255), (14, 16, 20), (248, 249, 250))
 )
 DARK_TEXT_FROM = 0.58  # of the way from black to white in luma
 
@@ -49,8 +48,9 @@ class Palette:
         """Convert them once.
 
         Attributes:
-            vivid: (21, 3) a colour an id; shade: (21, 3) the same, darker; text: (21, 3) black or white, to be read on it.
-            panel, panel_text, panel_dim: (3,) ground and letters of the corner panel.
+            vivid, shade: (21, 3) a colour an id, and the same darker.
+            text: (21, 3) black or white, whichever is read better on it.
+            panel, panel_text: (3,) ground and letters of the corner panel.
         """
 
         def convert(rgb: Colours) -> Colours:
@@ -60,4 +60,4 @@ class Palette:
         black, white = convert(BLACK), convert(WHITE)
         bright = self.vivid[:, :1] > black[:, :1] + DARK_TEXT_FROM * (white[:, :1] - black[:, :1])
         self.text: Colours = np.where(bright, black, white).astype(np.uint8)
-        self.panel, self.panel_text, self.panel_dim = convert(PANEL)[0], convert(PANEL_TEXT)[0], convert(PANEL_DIM)[0]
+        self.panel, self.panel_text = convert(PANEL)[0], convert(PANEL_TEXT)[0]

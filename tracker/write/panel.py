@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.write.canvas import Plane
 from tracker.write.palette import Palette
@@ -53,10 +54,10 @@ class Panel:
             below, above = float(self._palette.panel[channel]), float(self._palette.panel_text[channel])
             keep = (1 - ground) * (1 - letters) * 255
             add = (ground * below) * (1 - letters) + letters * above
-            if channel and self._sub == 2:
-                half = (letters.shape[1] // 2, letters.shape[0] // 2)
-                keep, add = (cv2.resize(layer, half, interpolation=cv2.INTER_AREA) for layer in (keep, add))
-            layers.append((np.rint(keep).astype(np.uint8), np.rint(add).astype(np.uint8)))
+            scale = self._sub if channel else 1
+            size = (letters.shape[1] // scale, letters.shape[0] // scale)
+            coarse = [np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_AREA)) for layer in (keep, add)]
+            layers.append((np.rint(coarse[0]).astype(np.uint8), np.rint(coarse[1]).astype(np.uint8)))
         return layers
 
     def _aligned(self, lines: list[Alpha]) -> list[Alpha]:
@@ -65,9 +66,10 @@ class Panel:
         return [np.pad(line, ((0, 0), (0, widest - line.shape[1]))) for line in lines]
 
 
-def _rounded(height: int, width: int, radius: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _rounded(height: int, width: int, radius: float) -> NDArray[np.float32]:
     """Coverage 0..1 of a plate with round corners, (height, width)."""
     y = np.abs(np.arange(height) + 0.5 - height / 2)[:, None] - (height / 2 - radius)
     x = np.abs(np.arange(width) + 0.5 - width / 2)[None] - (width / 2 - radius)
     outside = np.hypot(np.maximum(x, 0), np.maximum(y, 0)) - radius
-    return np.clip(0.5 - outside, 0, 1).astype(np.float32)
+    coverage: NDArray[np.float32] = np.clip(0.5 - outside, 0, 1).astype(np.float32)
+    return coverage

@@ -14,23 +14,25 @@ from tracker.write.text import Alpha, Text
 
 Bitmap = tuple[Plane, Plane, Plane]  # Y, U, V
 
-MOST_KEPT = 1024
+KEPT = 600_000  # bitmaps kept, times the square of their capitals: about 16 MB at every size of picture
 
 
 class Plates:
     """Draws labels, and keeps the bitmaps of their parts: a label is two copies a plane."""
 
-    def __init__(self, names: Sequence[str], palette: Palette, cap: int, sub: int) -> None:
+    def __init__(self, names: Sequence[str], palette: Palette, cap: int, line: int, sub: int) -> None:
         """Prepare.
 
         Args:
             names: of the classes.
             palette: for the canvas.
             cap: height of a capital letter, pixels.
+            line: width of the boxes' lines, in cells.
             sub: pixels a chroma sample, along a side.
         """
-        self._names, self._palette, self._sub = names, palette, sub
+        self._names, self._palette, self._overlap, self._sub = names, palette, line, sub
         self._text = Text(cap)
+        self._most = KEPT // cap**2
         self._margin = 2 * max(1, round(cap * 0.22))
         self._kept: dict[tuple[str, int, bool], Bitmap] = {}
         self._widest: dict[tuple[int, int, int], tuple[Bitmap, Bitmap, Bitmap]] = {}
@@ -50,7 +52,8 @@ class Plates:
         label = self._choose(colour, shown, room)
         height, width = label[1].shape
         x = max(0, min(left, columns - width))
-        y = top - height if top >= height else max(0, min(top, rows - height))
+        above = top - height + self._overlap  # over the top line, whose corner is taken off
+        y = above if above >= 0 else max(0, min(top, rows - height))
         blit(planes, label, x, y, self._sub)
 
     def _choose(self, colour: int, shown: tuple[int, int, float], room: int) -> Bitmap:
@@ -58,7 +61,7 @@ class Plates:
         class_id, number, score = shown
         key = (class_id, number, round(100 * score))
         if key not in self._widest:
-            if len(self._widest) >= MOST_KEPT:
+            if len(self._widest) >= self._most:
                 self._widest.clear()
             who = self._part(f"{self._name(class_id)} {number}", colour, dark=False)
             sure = self._part(f"{score:.2f}", colour, dark=True)
@@ -77,7 +80,7 @@ class Plates:
         """The bitmap of one part."""
         key = (text, colour, dark)
         if key not in self._kept:
-            if len(self._kept) >= MOST_KEPT:
+            if len(self._kept) >= self._most:
                 self._kept.clear()
             alpha = np.pad(self._text.line(text), ((0, 0), (self._margin, self._margin)))
             ground = (self._palette.shade if dark else self._palette.vivid)[colour]
@@ -87,7 +90,8 @@ class Plates:
 
 def coloured(alpha: Alpha, ground: NDArray[np.uint8], letters: NDArray[np.uint8], sub: int) -> Bitmap:
     """Bitmap of letters (3,) on a ground (3,), by coverage (H, W) of even sides."""
-    coarse = alpha if sub == 1 else cv2.resize(alpha, (alpha.shape[1] // 2, alpha.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    half = (alpha.shape[1] // sub, alpha.shape[0] // sub)
+    coarse = np.asarray(cv2.resize(alpha, half, interpolation=cv2.INTER_AREA), np.uint8)
     steps = np.linspace(ground.astype(np.float32), letters.astype(np.float32), 256)
     tables = np.rint(steps).astype(np.uint8)
     return tables[alpha, 0], tables[coarse, 1], tables[coarse, 2]
@@ -96,9 +100,6 @@ def coloured(alpha: Alpha, ground: NDArray[np.uint8], letters: NDArray[np.uint8]
 def blit(planes: Sequence[Plane], bitmap: Bitmap, x: int, y: int, sub: int) -> None:
     """Copy a bitmap to the cell x, y (not negative); what does not fit is cut off."""
     for plane, source, scale in zip(planes, bitmap, (sub, 1, 1), strict=False):
-        height, width = source.shape
         top, left = y * scale, x * scale
-        if top + height > plane.shape[0] or left + width > plane.shape[1]:
-            height, width = plane.shape[0] - top, plane.shape[1] - left
-            source = source[:height, :width]
-        plane[top : top + source.shape[0], left : left + source.shape[1]] = source
+        height, width = min(source.shape[0], plane.shape[0] - top), min(source.shape[1], plane.shape[1] - left)
+        plane[top : top + height, left : left + width] = source[:height, :width]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tracker.errors import WriteError
 from tracker.structures import Detections, Frame, Tracks
 from tracker.write.files import PartialFile
 
@@ -23,8 +25,11 @@ class _Records:
         self._file.commit()
 
     def abort(self) -> None:
-        """Keep the whole lines written so far, under the partial name."""
-        self._file.keep()
+        """Keep the whole lines written so far, under the partial name; where there are none, no file."""
+        if self._file.size:
+            self._file.keep()
+        else:
+            self._file.discard()
 
 
 class MotWriter(_Records):
@@ -41,7 +46,8 @@ class MotWriter(_Records):
     def write(self, frame: Frame, tracks: Tracks) -> None:
         """Append the tracks of one frame; a frame without tracks has no line. Raises WriteError."""
         lines = []
-        rows = zip(tracks.ids.tolist(), tracks.boxes.tolist(), tracks.scores.tolist(), tracks.class_ids.tolist(), strict=True)
+        columns = (tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
         for number, (left, top, right, bottom), score, class_id in rows:
             box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
             lines.append(f"{frame.index + 1},{number},{box},{score:.4f},{class_id + 1},1\n")
@@ -92,7 +98,8 @@ class JsonLinesWriter(_JsonLines):
 
     def write(self, frame: Frame, tracks: Tracks) -> None:
         """Append one frame. Raises WriteError."""
-        objects = [{"id": number, **found} for number, found in zip(tracks.ids.tolist(), self._objects(tracks), strict=True)]
+        pairs = zip(tracks.ids.tolist(), self._objects(tracks), strict=True)
+        objects = [{"id": number, **found} for number, found in pairs]
         self._append(frame, "tracks", objects)
 
 
@@ -111,8 +118,9 @@ class CocoDetections(_Records):
     """
 
     def __init__(
-        self, path: Path | str, *, category_ids: Mapping[int, int] | Sequence[int] | None = None, overwrite: bool = False
-    ) -> None:
+        self, path: Path | str, *, category_ids: Mapping[int, int] | Sequence[int] | None = None,
+        overwrite: bool = False,
+    ) -> None:  # fmt: skip
         """Create the partial file.
 
         Args:
@@ -155,7 +163,9 @@ class CocoDetections(_Records):
 
     def abort(self) -> None:
         """End the list under the partial name, so that it is still JSON."""
-        self._end()
+        with suppress(WriteError):  # a full disk has no room for the end either
+            if self._file.size:
+                self._end()
         super().abort()
 
     def _end(self) -> None:

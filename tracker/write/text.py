@@ -55,7 +55,8 @@ class Text:
             large = np.zeros((self.height * FINER, width * FINER), np.uint8)
             at = ((width * FINER - self._wide(text)) // 2, (self.height + self.cap) * FINER // 2)
             cv2.putText(large, text, at, FONT, self._scale, 255, self._stroke, cv2.LINE_AA)
-            self._kept[key] = np.asarray(cv2.resize(large, (width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
+            small = cv2.resize(large, (width, self.height), interpolation=cv2.INTER_AREA)
+            self._kept[key] = np.asarray(small, np.uint8)
         return self._kept[key]
 
     def _wide(self, text: str) -> int:

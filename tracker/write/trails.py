@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracker.write.canvas import Plane
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 POINTS = 6  # kept a trail: more would not be seen
@@ -24,7 +25,10 @@ class Trails:
     def __init__(self, trail_s: float) -> None:
         """Empty."""
         self._trail_s = trail_s
-        self._forget()
+        self._ids: Integers = np.zeros(0, np.int64)
+        self._seen: Doubles = np.zeros(0)
+        self._times: Doubles = np.zeros(0)
+        self._points: Floats = np.zeros((0, 0, 2), np.float32)
 
     def push(self, ids: Integers, feet: Floats, time_s: float) -> tuple[Floats, Floats]:
         """Add the points of one frame.
@@ -70,8 +74,8 @@ class Trails:
 
     def _forget(self) -> None:
         """Start again."""
-        self._ids, self._seen, self._times = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
-        self._points = np.zeros((0, 0, 2), np.float32)
+        self._ids, self._seen, self._times = self._ids[:0], self._seen[:0], self._times[:0]
+        self._points = self._points[:0, :0]
 
 
 def draw_trails(
@@ -93,7 +97,7 @@ def draw_trails(
     moved = np.abs(ends - starts).max(2) >= SHORTEST  # NaN compares false
     age, trail = np.nonzero(moved)
     start, end = starts[moved].astype(np.int64), ends[moved].astype(np.int64)
-    opacity = (0.5 * (fresh[:-1] + fresh[1:]))[age]
+    opacity = (1 - (1 - 0.5 * (fresh[:-1] + fresh[1:])) ** 2)[age]  # stays strong near the object
     values = []
     for channel, (plane, scale) in enumerate(zip(planes, (1, sub, sub), strict=False)):
         x, y = ((start + end) // (2 * scale)).T

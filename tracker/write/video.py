@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import av
 import numpy as np
@@ -25,8 +26,9 @@ SUFFIXES = (".mp4", ".m4v", ".mov")
 FINEST = 90_000  # ticks a second, at least
 DEFAULT_RATE = Fraction(25)
 LARGEST_DENOMINATOR = 65536
-# Nothing may wait inside the encoder: a frame given to it comes back at once, or a kill would lose it.
-NO_DELAY = "bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1:force-cfr=0"
+# Nothing may wait inside the encoder: a frame given to it comes back at once, or a kill would lose it. force-cfr is about
+# that too: without it x264 keeps a frame until the next one tells how long it stands. The times are ours either way.
+NO_DELAY = "bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1:force-cfr=1"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class VideoSink:
         """
         target = Path(path)
         if target.suffix.lower() not in SUFFIXES:
-            raise OutputError(f"{target} cannot be written: video is written as {', '.join(SUFFIXES)}; choose such a name")
+            raise OutputError(f"{target} cannot be written: video needs a name ending in {', '.join(SUFFIXES)}")
         self._file = PartialFile(target, overwrite=overwrite)
         self._overlay, self._panel, self._observe = overlay, panel, observe
         self._options = options or VideoOptions()
@@ -204,7 +206,7 @@ class VideoSink:
         self._codec = codec
         return codec
 
-    def _write_packets(self, packets: Sequence[av.Packet], duration: int) -> None:
+    def _write_packets(self, packets: Sequence[Any], duration: int) -> None:
         """Hand packets to the file; `duration` in ticks."""
         if self._writer is None:
             return

@@ -46,7 +46,9 @@ class Window:
         self.close()
 
 
-def open_window(info: StreamInfo, class_names: Sequence[str], panel: Callable[[], Sequence[str]], stop: Event) -> Window:
+def open_window(
+    info: StreamInfo, class_names: Sequence[str], panel: Callable[[], Sequence[str]], stop: Event
+) -> Window:
     """A window for a stream.
 
     Raises:
