@@ -7,6 +7,8 @@ PYTHON ?= python3
 CONSTRAINTS := constraints.txt
 # pip's own version check would only slow a fresh start down.
 PIP := -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
+# TrackEval brings opencv-python along, which needs libGL and hides the headless wheel; the last one installed wins.
+HEADLESS := --force-reinstall --no-deps opencv-python-headless
 DEMO := .venv
 TEST := .venv-test
 
@@ -31,11 +33,13 @@ sample: $(TEST)/ready
 $(DEMO)/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/python $(PIP) '.[eval]'
+	$(DEMO)/bin/python $(PIP) $(HEADLESS)
 	@touch $@
 
 $(TEST)/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) --editable '.[eval,test]'
+	$(TEST)/bin/python $(PIP) $(HEADLESS)
 	@touch $@
 
 clean:

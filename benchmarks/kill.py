@@ -1,6 +1,6 @@
 """`kill -9` at random moments of a long run: what is left must play, be close behind the records, and hold whole lines.
 
-    python -m benchmarks.kill --clip A.mp4 --kills 30
+python -m benchmarks.kill --clip A.mp4 --kills 30
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--frames", type=int, default=5000)
-    parser.add_argument("--longest-s", type=float, default=8.0, help="latest moment of a kill after the first 30 records")
+    parser.add_argument("--longest-s", type=float, default=8.0, help="latest kill after the first 30 records")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     dice = random.Random(args.seed)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import ultralytics
@@ -21,9 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from inject import boxes
 
 
-def main(clip: str, model: str) -> None:
-    """Track the clip once to warm up for 20 frames, then whole, timed from the first frame asked to the writer closed."""
-    seen = {"index": 0}
+def inject() -> dict[str, Any]:
+    """Put the boxes in after the real NMS of every picture.
+
+    Returns:
+        What the patched functions share: `index` of the next picture, which may be set, and its `shape`.
+    """
+    seen: dict[str, Any] = {"index": 0}
     real = nms_module.non_max_suppression
 
     def injected(prediction: object, *args: object, **kwargs: object) -> object:
@@ -42,6 +47,15 @@ def main(clip: str, model: str) -> None:
         return tensor
 
     DetectionPredictor.preprocess = remember
+    return seen
+
+
+def main(clip: str, model: str) -> None:
+    """Track 20 frames of the clip to warm up, then all of it.
+
+    The time is from the first frame asked for until the writer is closed.
+    """
+    seen = inject()
     network = YOLO(model, task="detect")
     options = {
         "imgsz": 640,
@@ -63,11 +77,17 @@ def main(clip: str, model: str) -> None:
             tracks += 0 if result.boxes.id is None else len(result.boxes.id)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         video = next(path for path in Path(folder, "run").rglob("*") if path.suffix in (".avi", ".mp4"))
-        print(json.dumps({
-            "fps": frames / wall, "cpu_ms": 1e3 * cpu / frames, "frames": frames, "tracks_a_frame": tracks / frames,
-            "encoder": f"MJPG {video.suffix}" if video.suffix == ".avi" else video.suffix, "kb_a_frame": video.stat().st_size / frames / 1e3,
-            "version": ultralytics.__version__, "threads": torch.get_num_threads(),
-        }))  # fmt: skip
+        figures = {
+            "fps": frames / wall,
+            "cpu_ms": 1e3 * cpu / frames,
+            "frames": frames,
+            "tracks_a_frame": tracks / frames,
+            "encoder": f"MJPG {video.suffix}" if video.suffix == ".avi" else video.suffix,
+            "kb_a_frame": video.stat().st_size / frames / 1e3,
+            "version": ultralytics.__version__,
+            "threads": torch.get_num_threads(),
+        }
+        print(json.dumps(figures))
 
 
 if __name__ == "__main__":

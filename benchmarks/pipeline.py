@@ -1,12 +1,12 @@
 """The whole pipeline against a peer, against the sum of its own stages, and over a long run.
 
-    python -m benchmarks.pipeline peer  --clip A.mp4 --clip B.mp4 --onnx yolo11n.onnx --peer-python PY --peer-model yolo11n.pt
-    python -m benchmarks.pipeline alone --clip A.mp4 --onnx yolo11n.onnx
-    python -m benchmarks.pipeline memory --clip A.mp4 --frames 20000
-    python -m benchmarks.pipeline once  --clip A.mp4 --onnx yolo11n.onnx          (one run of ours, one JSON line)
+python -m benchmarks.pipeline peer --clip A.mp4 --onnx yolo11n.onnx --peer-python PY --peer-model yolo11n.pt
+python -m benchmarks.pipeline alone --clip A.mp4 --onnx yolo11n.onnx
+python -m benchmarks.pipeline memory --clip A.mp4 --frames 20000
+python -m benchmarks.pipeline once --clip A.mp4 --onnx yolo11n.onnx     (one run of ours, one JSON line)
 
-`peer`: ours and the peer in turn, each in a process of its own, annotated video out, model loading not counted, 15 boxes
-put in after the real NMS of both. `--onnx` is the peer's own export of the same weights.
+`peer`: ours and the peer in turn, each in a process of its own, annotated video out, model loading not counted, 15
+boxes put in after the real NMS of both. `--onnx` is the peer's own export of the same weights.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def peer(args: argparse.Namespace) -> None:
         print(f"{'':22} {'fps':>7} {'cpu ms':>7} {'kB/frame':>9} {'to torch':>9} {'to onnx':>8}  encoder")
         base = {name: median(runs[name], "fps") for name in runs}
         for name, results in runs.items():
-            ratios = [statistics.median(a["fps"] / b["fps"] for a, b in zip(results, runs[f"peer {k}"], strict=True)) for k in ("torch", "onnx")]
+            pairs = [zip(results, runs[f"peer {kind}"], strict=True) for kind in ("torch", "onnx")]
+            ratios = [statistics.median(a["fps"] / b["fps"] for a, b in pair) for pair in pairs]
             print(f"{name:22} {base[name]:7.1f} {median(results, 'cpu_ms'):7.1f} {median(results, 'kb_a_frame'):9.1f} "
                   f"{ratios[0]:8.2f}x {ratios[1]:7.2f}x  {results[0]['encoder']}")  # fmt: skip
 

@@ -70,7 +70,8 @@ def once(clip: Path, onnx: Path | None, precision: str, preset: str) -> dict[str
         status = Status()
         write = WriteSettings(preset=preset)  # type: ignore[arg-type]
         sink = open_outputs(OutputPaths(video=folder / "o.mp4"), info, detector.class_names, write, panel=status.lines)
-        Pipeline(source, injected, make_tracker(TrackerSettings()), sink, workers=plan(settings, False).workers, status=status).run()
+        workers = plan(settings, False).workers
+        Pipeline(source, injected, make_tracker(TrackerSettings()), sink, workers=workers, status=status).run()
         sink.close()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         frames, size = status.processed, (folder / "o.mp4").stat().st_size
@@ -99,11 +100,16 @@ def stages(clip: Path, onnx: Path | None, precision: str, preset: str) -> dict[s
         count = container.streams.video[0].frames
         rate = container.streams.video[0].average_rate or Fraction(25)
     frames = [Frame(k, k / 30, picture) for k, picture in enumerate(pictures)]
-    detector, _ = open_detector(settings_of(onnx, precision, workers=1).model_copy(), (frames[0].width, frames[0].height))
+    detector, _ = open_detector(settings_of(onnx, precision, workers=1), (frames[0].width, frames[0].height))
     single = one_thread(detector, onnx, precision)
     look, box = detector._card.input, detector._letterbox(frames[0])
-    letterbox = timed(lambda: [pack([box.apply(frame, look.color, look.pad)], look, detector._nhwc, detector._input.dtype) for frame in frames])
-    feed = {single.inputs[0].name: pack([box.apply(frames[0], look.color, look.pad)], look, detector._nhwc, detector._input.dtype)}
+
+    def packed(frame: Frame) -> engines.Array:
+        picture = box.apply(frame, look.color, look.pad)
+        return pack([picture], look, detector._nhwc, detector._input.dtype)
+
+    letterbox = timed(lambda: [packed(frame) for frame in frames])
+    feed = {single.inputs[0].name: packed(frames[0])}
     single.infer(feed)
     infer = timed(lambda: [single.infer(feed) for _ in frames])
     encode = timed(lambda: encode_alone(pictures, rate, preset))
@@ -115,7 +121,8 @@ def stages(clip: Path, onnx: Path | None, precision: str, preset: str) -> dict[s
 def one_thread(detector: EngineDetector, onnx: Path | None, precision: str) -> engines.Engine:
     """The detector's engine again, on one thread."""
     spec = detector.engine.inputs[0]
-    options = engines.EngineOptions({spec.name: tuple(side or 1 for side in spec.shape)}, precision=precision, threads=1)
+    shape = {spec.name: tuple(side or 1 for side in spec.shape)}
+    options = engines.EngineOptions(shape, precision=precision, threads=1)
     return engines.load(detector.identity.path, detector.engine.runtime.split()[0], options)
 
 
@@ -141,9 +148,10 @@ def alone(clip: Path, onnx: Path | None, precision: str, preset: str, runs: int)
     wall = {name: statistics.median(part[name][0] for part in parts) for name in parts[0]}
     total_cpu = statistics.median(run["cpu_ms"] for run in whole)
     total_wall = statistics.median(1e3 / run["fps"] for run in whole)
-    print(f"\n{clip.name}, {whole[0]['runtime']}, input {whole[0]['input_hw']}, x264 {preset}: medians of {runs} runs, ms a frame")
-    for name in cpu:
-        print(f"  {name:10} cpu {cpu[name]:6.2f}  wall {wall[name]:6.2f}")
+    runtime, size = whole[0]["runtime"], whole[0]["input_hw"]
+    print(f"\n{clip.name}, {runtime}, input {size}, x264 {preset}: medians of {runs} runs, ms a frame")
+    for name, value in cpu.items():
+        print(f"  {name:10} cpu {value:6.2f}  wall {wall[name]:6.2f}")
     print(f"  sum        cpu {sum(cpu.values()):6.2f}  wall {sum(wall.values()):6.2f}")
     print(f"  whole run  cpu {total_cpu:6.2f}  wall {total_wall:6.2f}  ({1e3 / total_wall:.1f} fps)")
     print(f"  cpu ratio {total_cpu / sum(cpu.values()):.2f} (wanted <= 1.15), "
@@ -202,5 +210,8 @@ def memory(clip: Path, onnx: Path | None, frames: int) -> None:
     slope, _ = np.polyfit(table[:, 0], table[:, 1], 1)
     residual = table[:, 1] - np.polyval(np.polyfit(table[:, 0], table[:, 1], 1), table[:, 0])
     error = residual.std() / (np.std(table[:, 0]) * np.sqrt(len(table)))
-    print(f"{status.processed} frames, {status.processed / status.wall_s:.0f} fps: resident {table[0, 1]:.1f} MB at frame {table[0, 0]:.0f}, "
-          f"{table[-1, 1]:.1f} MB at the end; slope {1e4 * slope:+.2f} +- {1e4 * error:.2f} MB per 10,000 frames (wanted < 1)")  # fmt: skip
+    print(
+        f"{status.processed} frames, {status.processed / status.wall_s:.0f} fps: resident {table[0, 1]:.1f} MB at "
+        f"frame {table[0, 0]:.0f}, {table[-1, 1]:.1f} MB at the end; slope {1e4 * slope:+.2f} +- {1e4 * error:.2f} MB per "
+        "10,000 frames (wanted < 1)"
+    )

@@ -61,5 +61,8 @@ def _inspect_openvino(model: Path) -> ModelSignature:
     metadata: dict[str, str] = {}
     for section in ("framework", "model_info"):
         if network.has_rt_info(section):
-            metadata |= {key: str(value.value if hasattr(value, "value") else value) for key, value in network.get_rt_info(section).value.items()}
+            metadata |= {
+                key: str(value.value if hasattr(value, "value") else value)
+                for key, value in network.get_rt_info(section).value.items()
+            }
     return ModelSignature(tuple(map(spec_of, network.inputs)), tuple(map(spec_of, network.outputs)), metadata)

@@ -17,8 +17,15 @@ from engines.base import (
     check_feeds,
 )
 
-DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8, "tensor(int64)": np.int64,
-          "tensor(int32)": np.int32, "tensor(double)": np.float64, "tensor(bool)": np.bool_}  # fmt: skip
+DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(double)": np.float64,
+    "tensor(bool)": np.bool_,
+}
 
 
 class OnnxRuntimeEngine:
@@ -38,7 +45,9 @@ class OnnxRuntimeEngine:
         if options.device not in ("auto", "cpu"):
             raise EngineUnavailable(f"onnxruntime runs on the cpu here, device {options.device} was asked for")
         if options.precision not in ("auto", "fp32"):
-            raise EngineUnavailable(f"onnxruntime runs a model as it is (fp32), precision {options.precision} was asked for")
+            raise EngineUnavailable(
+                f"onnxruntime runs a model as it is (fp32), precision {options.precision} was asked for"
+            )
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 4

@@ -47,7 +47,9 @@ class OpenVinoEngine:
             self._compiled = core.compile_model(network, "CPU", config)
         except Exception as error:  # OpenVINO raises RuntimeError and its own, over several lines
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise EngineLoadError(f"openvino cannot load {model}: {lines[-1] if lines else type(error).__name__}") from None
+            raise EngineLoadError(
+                f"openvino cannot load {model}: {lines[-1] if lines else type(error).__name__}"
+            ) from None
         version = openvino.get_version().split("-")[0]
         self.runtime, self.device = f"openvino {version}", "cpu"
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -84,10 +86,15 @@ def _properties(core: Any, options: EngineOptions) -> dict[str, str]:
     if options.threads:
         config["INFERENCE_NUM_THREADS"] = str(options.threads * max(1, options.streams))
     if options.precision != "auto":
-        able = {"f32", *(kind.lower().replace("fp", "f") for kind in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))}
+        able = {
+            "f32",
+            *(kind.lower().replace("fp", "f") for kind in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        }
         wanted = PRECISIONS.get(options.precision, options.precision)
         if wanted not in able:
-            raise EngineUnavailable(f"this processor has no {options.precision} (openvino offers {sorted(able & set(PRECISIONS.values()))})")
+            raise EngineUnavailable(
+                f"this processor has no {options.precision} (openvino offers {sorted(able & set(PRECISIONS.values()))})"
+            )
         config["INFERENCE_PRECISION_HINT"] = wanted
     return config
 

@@ -1,4 +1,7 @@
-"""The import rule: structures, boxes, errors, config <- stages (never each other) <- pipeline <- monitor, batch <- cli."""
+"""The import rule, from the bottom up.
+
+structures, boxes, errors, config <- stages (never each other) <- pipeline <- monitor, batch <- cli.
+"""
 
 from __future__ import annotations
 

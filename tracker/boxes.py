@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
+Float = TypeVar("Float", bound=np.floating[Any])
 
 
 def areas(boxes: Floats) -> Floats:
@@ -27,13 +28,13 @@ def iou_matrix(a: Floats, b: Floats) -> Floats:
     return result
 
 
-def xyxy_to_cxcywh(boxes: Floats) -> Floats:
+def xyxy_to_cxcywh(boxes: NDArray[Float]) -> NDArray[Float]:
     """Corners -> centre, width, height: (N, 4) -> (N, 4)."""
     sides = boxes[:, 2:] - boxes[:, :2]
     return np.concatenate((boxes[:, :2] + sides / 2, sides), 1)
 
 
-def cxcywh_to_xyxy(boxes: Floats) -> Floats:
+def cxcywh_to_xyxy(boxes: NDArray[Float]) -> NDArray[Float]:
     """Centre, width, height -> corners: (N, 4) -> (N, 4)."""
     half = boxes[:, 2:] / 2
     return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), 1)

@@ -91,7 +91,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """ ", did you mean 'x'?" or a list of all that is known."""
+    """The end of a message about an unknown word: "did you mean 'x'?", or a list of all that is known."""
     close = difflib.get_close_matches(word, known, 1, 0.5)
     return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
 
@@ -154,7 +154,7 @@ def make_settings(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         section, name = key.split(".")
         nested.setdefault(section, {})[name] = value
     try:
-        return Settings(**{name: values for name, values in nested.items()})  # type: ignore[arg-type]
+        return Settings.model_validate(nested)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -42,7 +42,9 @@ def assign(
     centre, half = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]) / 2
     # A box smaller than a cell may hold no centre: the finest level reaches three quarters of a cell.
     reach = torch.where(grid[:, 2:] == grid[0, 2], 0.75 * grid[0, 2], torch.zeros(()))  # (A, 1)
-    inside = ((grid[None, :, :2] - centre[:, None]).abs() <= torch.maximum(half[:, None], reach[None])).all(-1)  # (N, A)
+    inside = ((grid[None, :, :2] - centre[:, None]).abs() <= torch.maximum(half[:, None], reach[None])).all(
+        -1
+    )  # (N, A)
     iou = pair_iou(boxes[image], box[:, None])  # (N, A)
     metric = scores.transpose(1, 2)[image, label].pow(alpha) * iou.pow(beta) * inside
     best, cell = metric.topk(min(top, metric.shape[1]), 1)  # (N, top)

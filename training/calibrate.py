@@ -1,7 +1,8 @@
 """Make scores mean something: Platt scaling of the logits, a class, on the val split.
 
-`python -m training.calibrate --checkpoint last.pt --data DIR` prints the slopes and offsets that `training.export` takes,
-and the expected calibration error before and after. A rising map of each class leaves its average precision as it is.
+`python -m training.calibrate --checkpoint last.pt --data DIR` prints the slopes and offsets that `training.export`
+takes, and the expected calibration error before and after. A rising map of each class leaves its average precision as
+it is.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ def outcomes(model: Network, samples: list[Sample], size: int) -> list[Array]:
 def fit(pairs: Array) -> tuple[float, float]:
     """Slope and offset of the logistic regression of hits on logits; the slope stays positive."""
     logits, hits = torch.from_numpy(pairs[:, 0]), torch.from_numpy(pairs[:, 1])
-    log_slope, offset = torch.zeros((), dtype=torch.float64, requires_grad=True), torch.zeros((), dtype=torch.float64, requires_grad=True)
+    log_slope, offset = (
+        torch.zeros((), dtype=torch.float64, requires_grad=True),
+        torch.zeros((), dtype=torch.float64, requires_grad=True),
+    )
     optimizer = torch.optim.LBFGS([log_slope, offset], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
@@ -81,5 +85,6 @@ if __name__ == "__main__":
     common = fit(np.concatenate(parts))
     maps = [fit(part) if part[:, 1].sum() >= FEWEST else common for part in parts]
     for name, part, (slope, offset) in zip(CLASSES, parts, maps, strict=True):
-        print(f"{name:12} error {error(part, 1, 0):.3f} -> {error(part, slope, offset):.3f}  ({int(part[:, 1].sum())} hits)")
+        before, after, hits = error(part, 1, 0), error(part, slope, offset), int(part[:, 1].sum())
+        print(f"{name:12} error {before:.3f} -> {after:.3f}  ({hits} hits)")
     print("--slope", *(f"{slope:.4f}" for slope, _ in maps), "--offset", *(f"{offset:.4f}" for _, offset in maps))

@@ -66,7 +66,10 @@ def digest(folder: Path, names: list[str]) -> str:
     total = hashlib.sha256()
     for name in names:
         total.update(name.encode())
-        for path in (folder / "images" / name, *(folder / kind / f"{Path(name).stem}.txt" for kind in ("labels", "ignore"))):
+        for path in (
+            folder / "images" / name,
+            *(folder / kind / f"{Path(name).stem}.txt" for kind in ("labels", "ignore")),
+        ):
             if path.exists():
                 total.update(path.read_bytes())
     return total.hexdigest()
@@ -115,7 +118,12 @@ class Augment:
         matrix = np.array([[-sx, 0, left + width * sx], [0, sy, top]] if flip else [[sx, 0, left], [0, sy, top]])
         how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
         canvas[y1:y2, x1:x2] = cv2.warpAffine(
-            sample.picture, matrix, (x2 - x1, y2 - y1), flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=(FILL,) * 3
+            sample.picture,
+            matrix,
+            (x2 - x1, y2 - y1),
+            flags=how,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(FILL,) * 3,
         )
         boxes = sample.boxes.copy()
         boxes[:, [1, 3]] = boxes[:, [1, 3]] * matrix[0, 0] + matrix[0, 2]

@@ -56,15 +56,23 @@ def evaluate(model: Network, data: Path, size: int) -> dict[str, dict[str, float
     model.eval()
     samples = load(data, names_of(data, "val"))
     found = [detect(model, sample, size) for sample in samples]
-    parts = {"street": [not s.name.startswith("coco_") for s in samples], "coco": [s.name.startswith("coco_") for s in samples]}
+    parts = {
+        "street": [not s.name.startswith("coco_") for s in samples],
+        "coco": [s.name.startswith("coco_") for s in samples],
+    }
     result: dict[str, dict[str, float]] = {}
     for part, member in parts.items():
         chosen = [k for k, wanted in enumerate(member) if wanted]
         unsure = [samples[k].boxes[samples[k].boxes[:, 0] == IGNORE, 1:] for k in chosen]
         result[part] = {
-            label: round(average_precision(
-                [found[k][c] for k in chosen],
-                [samples[k].boxes[samples[k].boxes[:, 0] == c, 1:] for k in chosen], unsure), 4)
+            label: round(
+                average_precision(
+                    [found[k][c] for k in chosen],
+                    [samples[k].boxes[samples[k].boxes[:, 0] == c, 1:] for k in chosen],
+                    unsure,
+                ),
+                4,
+            )
             for c, label in enumerate(CLASSES)
         }
     return result

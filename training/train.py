@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,9 @@ BATCH, PEAK_RATE, DECAY, WARM_STEPS = 32, 1.5e-3, 0.03, 600
 GENERAL = ("coco_", "cap_")  # general photographs: what the detector must keep silent on
 
 
-def batches(samples: list[Sample], extra: list[list[Sample]], size: int, mosaic: float, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def batches(
+    samples: list[Sample], extra: list[list[Sample]], size: int, mosaic: float, seed: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """One epoch: pictures (B, 3, S, S) uint8, truth (N, 6) image, class, box, unsure (K, 5) image, box."""
     order = np.random.default_rng(seed).permutation(len(samples))
     chunks = [order[k : k + BATCH] for k in range(0, len(order) - BATCH + 1, BATCH)]
@@ -40,7 +43,9 @@ def batches(samples: list[Sample], extra: list[list[Sample]], size: int, mosaic:
         augment = Augment(samples, extra, size, np.random.default_rng((seed, k)))
         made = [augment.make(int(index), mosaic) for index in chunks[k]]
         pictures = torch.from_numpy(np.stack([picture for picture, _ in made])).permute(0, 3, 1, 2)
-        rows = np.concatenate([np.column_stack((np.full(len(boxes), i, np.float32), boxes)) for i, (_, boxes) in enumerate(made)])
+        rows = np.concatenate(
+            [np.column_stack((np.full(len(boxes), i, np.float32), boxes)) for i, (_, boxes) in enumerate(made)]
+        )
         sure = rows[:, 1] != IGNORE
         return pictures, torch.from_numpy(rows[sure]), torch.from_numpy(rows[~sure][:, [0, 2, 3, 4, 5]])
 
@@ -73,70 +78,117 @@ class Average:
 
 def make_optimizer(model: nn.Module) -> torch.optim.AdamW:
     """AdamW; no weight decay on biases and normalisation."""
-    groups: list[list[nn.Parameter]] = [[p for p in model.parameters() if (p.ndim > 1) == decays] for decays in (True, False)]
-    return torch.optim.AdamW([{"params": groups[0], "weight_decay": DECAY}, {"params": groups[1], "weight_decay": 0.0}], lr=PEAK_RATE)
+    groups: list[list[nn.Parameter]] = [
+        [p for p in model.parameters() if (p.ndim > 1) == decays] for decays in (True, False)
+    ]
+    return torch.optim.AdamW(
+        [{"params": groups[0], "weight_decay": DECAY}, {"params": groups[1], "weight_decay": 0.0}], lr=PEAK_RATE
+    )
+
+
+class Training:
+    """Network, average and optimizer after `epoch` epochs and `step` steps: what a checkpoint holds."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.model = Network().to(device, memory_format=torch.channels_last)
+        self.average, self.optimizer = Average(self.model), make_optimizer(self.model)
+        self.epoch = self.step = 0
+
+    def resume(self, checkpoint: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step, self.average.steps = state["epoch"], state["step"], state["step"]
+
+    def save(self, checkpoint: Path) -> None:
+        """Write the checkpoint; a killed run leaves the old one or the new one, whole."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+        }
+        torch.save(state, checkpoint.with_suffix(".new.pt"))
+        checkpoint.with_suffix(".new.pt").replace(checkpoint)
+
+    def learn(self, feed: Iterator[tuple[Tensor, Tensor, Tensor]], size: int, total_steps: int) -> dict[str, float]:
+        """One epoch of batches at one picture size, warming up and falling along a cosine. Returns its figures."""
+        begin, count, sums = time.perf_counter(), 0, np.zeros(2)
+        grid = cells(size, size).to(self.device)
+        for pictures, truth, unsure in feed:
+            share = 0.51 + 0.49 * math.cos(math.pi * self.step / total_steps)
+            rate = PEAK_RATE * min((self.step + 1) / WARM_STEPS, share)
+            sums += self._step(pictures, truth.to(self.device), unsure.to(self.device), grid, rate)
+            self.step, count = self.step + 1, count + 1
+        self.epoch += 1
+        return {
+            "epoch": self.epoch,
+            "size": size,
+            "class_loss": sums[0] / count,
+            "box_loss": sums[1] / count,
+            "rate": rate,
+            "images_per_s": count * BATCH / (time.perf_counter() - begin),
+        }
+
+    def _step(self, pictures: Tensor, truth: Tensor, unsure: Tensor, grid: Tensor, rate: float) -> tuple[float, float]:
+        """One step down the gradient. Returns the losses of classes and boxes."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        inputs = pictures.to(self.device).float().div_(255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits, sides = self.model(inputs)
+        classes, boxes = losses(logits, sides, grid, truth, unsure)
+        (classes + 2.5 * boxes).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.model)
+        return classes.item(), boxes.item()
 
 
 def run(args: argparse.Namespace) -> None:
     """Train through all stages, keeping `last.pt` and `log.jsonl` in the output folder."""
     torch.manual_seed(args.seed)
     cv2.setNumThreads(1)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    names = [name for name in names_of(args.data, "train") if not args.open_only or name.split("_")[0] in args.open_only]
+    names = [
+        name for name in names_of(args.data, "train") if not args.open_only or name.split("_")[0] in args.open_only
+    ]
     samples = load(args.data, names)
     general = [sample for sample in samples if sample.name.startswith(GENERAL)]
     rendered: list[Sample] = []
-    model = Network().to(device, memory_format=torch.channels_last)
-    average, optimizer = Average(model), make_optimizer(model)
+    training = Training(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     args.output.mkdir(parents=True, exist_ok=True)
-    start, step = 0, 0
     if (args.output / "last.pt").exists():
-        state = torch.load(args.output / "last.pt", map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        average.model.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        start, step, average.steps = state["epoch"], state["step"], state["step"]
+        training.resume(args.output / "last.pt")
     sizes = [size for size, epochs in STAGES for _ in range(epochs)]
     total_steps = len(sizes) * (len(samples) // BATCH)
-    for epoch in range(start, len(sizes)):
+    for epoch in range(training.epoch, len(sizes)):
         if args.rendered and not rendered and (args.rendered / "images").is_dir():
             rendered = load(args.rendered, names_of(args.rendered))
-        size, begin, sums = sizes[epoch], time.perf_counter(), np.zeros(2)
-        grid = cells(size, size).to(device)
         mosaic = 0.0 if epoch >= len(sizes) - PLAIN_EPOCHS else 0.6
-        count = 0
-        for pictures, truth, unsure in batches(samples, [general, rendered], size, mosaic, args.seed * 1000 + epoch):
-            rate = PEAK_RATE * min((step + 1) / WARM_STEPS, 0.51 + 0.49 * math.cos(math.pi * step / total_steps))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            inputs = pictures.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16):
-                logits, sides = model(inputs)
-            classes, boxes = losses(logits, sides, grid, truth.to(device), unsure.to(device))
-            (classes + 2.5 * boxes).backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            average.update(model)
-            step, count, sums = step + 1, count + 1, sums + (classes.item(), boxes.item())
-        record = {"epoch": epoch + 1, "size": size, "class_loss": sums[0] / count, "box_loss": sums[1] / count, "rate": rate,
-                  "rendered": len(rendered), "images_per_s": count * BATCH / (time.perf_counter() - begin)}
+        feed = batches(samples, [general, rendered], sizes[epoch], mosaic, args.seed * 1000 + epoch)
+        record: dict[str, Any] = training.learn(feed, sizes[epoch], total_steps) | {"rendered": len(rendered)}
         if (epoch + 1) % 10 == 0 or epoch + 1 == len(sizes):
-            record["ap50"] = evaluate(average.model, args.data, size)
+            record["ap50"] = evaluate(training.average.model, args.data, sizes[epoch])
         with (args.output / "log.jsonl").open("a") as log:
             log.write(json.dumps(record) + "\n")
-        state = {"model": model.state_dict(), "average": average.model.state_dict(), "optimizer": optimizer.state_dict(),
-                 "epoch": epoch + 1, "step": step}
-        torch.save(state, args.output / "last.new.pt")
-        (args.output / "last.new.pt").replace(args.output / "last.pt")
+        training.save(args.output / "last.pt")
     print(json.dumps({"train_images": len(samples), "data_sha256": digest(args.data, names)}))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with images/, labels/, ignore/, train.txt, val.txt")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with images/, labels/, ignore/, train.txt, val.txt"
+    )
     parser.add_argument("--rendered", type=Path, help="folder of rendered scenes; joins when it exists")
     parser.add_argument("--output", type=Path, required=True, help="checkpoints and log")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--open-only", type=lambda text: text.split(","), help="prefixes of the sources to train on, all without")
+    parser.add_argument(
+        "--open-only", type=lambda text: text.split(","), help="prefixes of the sources to train on, all without"
+    )
     run(parser.parse_args())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -37,7 +38,10 @@ def grainy(count: int, size: tuple[int, int] = (64, 48)) -> list[np.ndarray]:
 
 @dataclass
 class Clip:
-    """How to encode: `count` flat frames, or `pictures`. `ticks`: PTS in `time_base`; constant rate by default."""
+    """How to encode: `count` flat frames, or `pictures`. `ticks`: PTS in `time_base`; constant rate by default.
+
+    `matrix`: (a, b, c, d) of the display matrix; pixel (x, y) is shown at (a x + c y, b x + d y).
+    """
 
     count: int = 12
     size: tuple[int, int] = (64, 48)
@@ -49,8 +53,7 @@ class Clip:
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
     container_format: str | None = None
-    rotation: tuple[float, bool, bool] | None = None
-    matrix: Sequence[int] | None = None
+    matrix: tuple[float, float, float, float] | None = None
     pictures: Sequence[np.ndarray] | None = None
     audio: bool = False
 
@@ -68,6 +71,8 @@ class Clip:
             out.mux(stream.encode(None))
             if sound is not None:
                 write_sound(out, sound)
+        if self.matrix is not None:
+            set_matrix(target, self.matrix)
         return target
 
     def _add_stream(self, out: Any) -> Any:
@@ -76,11 +81,15 @@ class Clip:
         stream.width, stream.height, stream.pix_fmt = *size, self.pix_fmt
         stream.codec_context.thread_count = 1
         stream.time_base = stream.codec_context.time_base = self.time_base or 1 / self.rate
-        if self.rotation is not None:
-            stream.set_display_rotation(*self.rotation)
-        if self.matrix is not None:
-            stream.set_display_matrix(self.matrix)
         return stream
+
+
+def set_matrix(path: Path, matrix: tuple[float, float, float, float]) -> None:
+    """Write a display matrix (a, b, c, d) into the track header of an MP4."""
+    a, b, c, d = (round(65536 * value) for value in matrix)
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
 
 
 def write_sound(out: Any, stream: Any) -> None:

@@ -45,6 +45,16 @@ def test_missing_timestamps_follow_the_duration_of_the_picture() -> None:
     np.testing.assert_allclose(file_times([None, None, None], [0, 0, 0])[0], [0.0, 0.04, 0.08])
 
 
+def test_gaps_of_a_steady_stream_are_counted_and_those_of_another_are_not() -> None:
+    clock = FileClock(MS, Fraction(25), Report())
+    for index in [*range(10), *range(13, 30)]:
+        clock.time_s(40 * index)
+    assert clock.missing() == 3
+    for index in range(30, 60, 3):
+        clock.time_s(40 * index)
+    assert clock.missing() == 0
+
+
 def test_times_out_of_order_are_sorted_within_the_window() -> None:
     ticks = [1, 3, 4, 2, 7, 6, 8, 5, 10, 11, 9, 12]
     assert list(in_order(zip("abcdefghijkl", ticks, strict=True), 8)) == list(

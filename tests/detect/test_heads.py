@@ -47,7 +47,7 @@ def test_yolov8_head() -> None:
 def test_end2end_head() -> None:
     raw = np.zeros((300, 6), np.float32)
     raw[0] = (1, 2, 3, 4, 0.9, 5)
-    boxes, found, labels = decode_end2end([raw], SIZE, 0.3)
+    boxes, _, labels = decode_end2end([raw], SIZE, 0.3)
     assert boxes.tolist() == [[1, 2, 3, 4]] and labels.tolist() == [5]
 
 

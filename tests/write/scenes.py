@@ -49,9 +49,8 @@ def number_of(luma: Image) -> int:
 def gray_frame(index: int, time_s: float, duration_s: float = 0.0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
     """A numbered frame in yuv420p."""
     width, height = size
-    picture = av.VideoFrame.from_ndarray(
-        np.vstack((numbered(index % 256, width, height), np.full((height // 2, width), 128, np.uint8))), format="yuv420p"
-    )
+    planes = np.vstack((numbered(index % 256, width, height), np.full((height // 2, width), 128, np.uint8)))
+    picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
     return Frame(index, time_s, picture, duration_s)
 
 

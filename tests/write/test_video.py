@@ -74,8 +74,8 @@ def test_many_fragments_end_as_an_ordinary_file(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "o.mp4")) as container:
         stream = container.streams.video[0]
         assert stream.frames == 150  # from the index; fragments do not tell
-        keys = [packet.pts * stream.time_base for packet in container.demux(stream) if packet.is_keyframe and packet.pts is not None]
-        assert np.diff([float(key) for key in keys]).max() <= 2
+        keys = [packet.pts for packet in container.demux(stream) if packet.is_keyframe and packet.pts is not None]
+        assert np.diff(keys).max() * stream.time_base <= 2
         container.seek(int(4 / stream.time_base), stream=stream)
         assert next(container.decode(stream)).time == pytest.approx(4)
 
@@ -100,14 +100,14 @@ def test_a_change_of_size_is_scaled(tmp_path: Path) -> None:
     overlay = Overlay(("person",), labels=False, trails=False)
     sink = VideoSink(tmp_path / "o.mp4", info(), overlay, options=VideoOptions(crf=5))
     sink.write(gray_frame(0, 0.0), NONE)
-    sink.write(gray_frame(1, 1.0, size=(256, 128)), tracks((128, 64, 224, 120, 0.9, 0), first_id=10))  # 10 is bright yellow
+    sink.write(gray_frame(1, 1.0, size=(256, 128)), tracks((128, 64, 224, 120, 0.9, 0), first_id=10))  # yellow
     sink.close()
     with av.open(str(tmp_path / "o.mp4")) as container:
         first, second = (luma_of(picture).astype(int) for picture in container.decode(video=0))
     assert first.shape == second.shape == (HEIGHT, WIDTH)
-    changed = np.argwhere(np.abs(first - second)[20:] > 30) + (20, 0)
-    assert changed.min(0) == pytest.approx((32, 64), abs=2)
-    assert changed.max(0) == pytest.approx((60, 112), abs=2)
+    changed = np.argwhere(np.abs(first - second)[20:] > 30)
+    assert changed.min(0) == pytest.approx((32 - 20, 64), abs=2)
+    assert changed.max(0) == pytest.approx((60 - 20, 112), abs=2)
 
 
 def source(kind: str, full: bool) -> av.VideoFrame:
@@ -130,7 +130,8 @@ KINDS = ["gray", "gray10le", "yuv420p", "yuv420p10le", "yuva420p", "yuv422p", "y
 
 
 @pytest.mark.parametrize(
-    ("kind", "full"), [*((kind, full) for kind in KINDS for full in (False, True)), ("yuvj420p", True), ("yuvj422p", True)]
+    ("kind", "full"),
+    [*((kind, full) for kind in KINDS for full in (False, True)), ("yuvj420p", True), ("yuvj422p", True)],
 )
 def test_every_layout_keeps_its_levels(tmp_path: Path, kind: str, full: bool) -> None:
     """A wrong guess of the range makes pictures pale or hard; the tag must say what the pixels are."""

@@ -18,6 +18,9 @@ FILE_JUMP_S = 1.0
 LIVE_JUMP_S = 10.0
 """A camera whose clock leaps ahead by more than this has set its clock; nothing was recorded in between."""
 
+STEADY_SHARE, STEP_SLACK = 0.9, 0.1
+"""A stream counts as one of constant rate when this share of its steps is this close to the nominal one."""
+
 DEFAULT_STEP_S = 1 / 25
 """Time between frames of a stream that says nothing about it."""
 
@@ -33,6 +36,11 @@ class FileClock:
         self._origin: int | None = None
         self._last_s: float | None = None
         self._step_s = self._rate_step_s or DEFAULT_STEP_S
+        self._steady, self._other, self._missing = 0, 0, 0
+
+    def missing(self) -> int:
+        """How many frames the gaps of an otherwise steady stream stand for; 0 at variable rate."""
+        return self._missing if self._steady >= STEADY_SHARE * (self._steady + self._other) else 0
 
     def seconds(self, ticks: int) -> float:
         """Ticks -> seconds, correctly rounded."""
@@ -56,9 +64,18 @@ class FileClock:
             if ticks is not None and (self._last_s or 0.0) - time_s > FILE_JUMP_S:
                 self._origin = ticks - self._ticks(expected_s)
             time_s = expected_s
+        elif self._last_s is not None and self._rate_step_s:
+            self._count_step((time_s - self._last_s) / self._rate_step_s)
         self._last_s = time_s
         self._step_s = self.duration_s(duration) or DEFAULT_STEP_S
         return time_s
+
+    def _count_step(self, steps: float) -> None:
+        """Take note of a step of this many nominal frame durations."""
+        steady = abs(steps - 1) < STEP_SLACK
+        self._steady += steady
+        self._other += not steady
+        self._missing += max(0, round(steps) - 1)
 
     def _ticks(self, seconds: float) -> int:
         """Seconds -> ticks."""

@@ -28,6 +28,9 @@ NOT_VIDEO = frozenset({"tty", "concat", "ffmetadata", "srt", "ass", "webvtt", "l
 
 HEAD_BYTES = 4096
 
+SHORTFALL_S, SHORTFALL_SHARE = 0.25, 0.1
+"""Seconds, and share of the announced length, that may be missing at the end without a word."""
+
 AVI_REORDER = 8
 """Frames by which the count of a picture in an AVI may be off its place."""
 
@@ -122,11 +125,26 @@ def opened_frames(
             raise undecodable(reader, stream, lines)
         reader.info = info_of(container, stream, first, reader.name)
         yield first
-        yield from frames
-    # An MP4 counts what its edit list leaves out, so there the number proves nothing.
-    came = reader.report.decoded + reader.report.decode_errors
-    if came < stream.frames and "mov" not in container.format.name and not halt.is_set():
-        reader.report.note(f"{came} frames came, the container announced {stream.frames}")
+        end_s = first.duration_s
+        for frame in frames:
+            end_s = frame.time_s + frame.duration_s
+            yield frame
+    # An MP4 fails to read what it lacks, and counts what its edit list leaves out.
+    if "mov" not in container.format.name and not halt.is_set():
+        compare(container, stream, end_s, reader.report)
+
+
+def compare(container: InputContainer, stream: VideoStream, end_s: float, report: Report) -> None:
+    """Report what the container announced and did not hold. `end_s`: of the last frame."""
+    came = report.decoded + report.decode_errors
+    if came < stream.frames:
+        report.note(f"{came} frames came, the container announced {stream.frames}")
+    # Sound may go on for a little longer.
+    length_s = (container.duration or 0) / av.time_base
+    if length_s - end_s > max(SHORTFALL_S, SHORTFALL_SHARE * length_s):
+        report.truncated = (
+            report.truncated or f"the last frame ends at {end_s:.2f} s, the container announced {length_s:.2f} s"
+        )
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
@@ -184,12 +202,14 @@ def timed_frames(stream: VideoStream, packets: Iterable[Any], report: Report) ->
     # AVI counts frames in the order of decoding, which B-frames change.
     window = AVI_REORDER if stream.container.format.name == "avi" else 0
     for index, (picture, ticks) in enumerate(in_order(stamped, window)):
-        time_s = clock.time_s(ticks, picture.duration)
+        time_s = clock.time_s(ticks, picture.duration or 0)
         if held is not None:
             yield Frame(*held[:3], duration_s=time_s - held[1])
-        held = index, time_s, stand_up(picture, report), clock.duration_s(picture.duration)
+        held = index, time_s, stand_up(picture, report), clock.duration_s(picture.duration or 0)
     if held is not None:
         yield Frame(*held)
+    if clock.missing():
+        report.note(f"the timestamps have gaps, about {clock.missing()} frames are missing")
 
 
 def stand_up(picture: av.VideoFrame, report: Report) -> av.VideoFrame:

@@ -224,7 +224,7 @@ class LiveReader:
                     self.report.reconnects += 1
                 first = False
                 time_s = self._clock.time_s(None if by_arrival else picture.pts, base, self._seen_at, step_s)
-                duration_s = 0.0 if by_arrival else float(picture.duration * base) or step_s
+                duration_s = 0.0 if by_arrival else float((picture.duration or 0) * base) or step_s
                 frame = Frame(self._index, time_s, stand_up(picture, self.report), duration_s)
                 self._index += 1
                 if self.info is None:

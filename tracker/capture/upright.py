@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
@@ -15,6 +15,9 @@ Turn = tuple[int, int, int, int]
 
 AS_IT_IS: Turn = (1, 0, 0, 1)
 _SLACK = 0.02
+
+_HALF = frozenset({"yuv420p", "yuvj420p", "yuv420p10le"})
+"""Formats whose chroma planes have half the size, rounded up."""
 
 _PLANES: dict[str, tuple[type[np.generic], int]] = {
     **dict.fromkeys(("yuv420p", "yuvj420p", "yuv444p", "yuvj444p", "gray", "gbrp"), (np.uint8, 1)),
@@ -50,19 +53,24 @@ def upright(picture: av.VideoFrame, turn: Turn) -> av.VideoFrame:
         return picture
     if picture.format.name not in _PLANES:
         picture = _restamped(picture.reformat(format="bgr24" if picture.format.is_rgb else "yuv420p"), picture)
-    dtype, channels = _PLANES[picture.format.name]
     size = (picture.height, picture.width) if turn[0] == 0 else (picture.width, picture.height)
     turned = _restamped(av.VideoFrame(*size, picture.format.name), picture)
-    for source, target in zip(picture.planes, turned.planes, strict=True):
-        _array(target, dtype, channels)[...] = _turned(_array(source, dtype, channels), turn)
+    for source, target in zip(_arrays(picture), _arrays(turned), strict=True):
+        target[...] = _turned(source, turn)
     return turned
 
 
-def _array(plane: Any, dtype: type[np.generic], channels: int) -> NDArray[Any]:
-    """A view (H, W) or (H, W, channels) of a plane's own memory."""
-    rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // np.dtype(dtype).itemsize)
-    view: NDArray[Any] = rows[:, : plane.width * channels]
-    return view if channels == 1 else view.reshape(plane.height, plane.width, channels)
+def _arrays(picture: av.VideoFrame) -> list[NDArray[Any]]:
+    """Views (H, W) or (H, W, channels) of the planes' own memory."""
+    dtype, channels = _PLANES[picture.format.name]
+    views: list[NDArray[Any]] = []
+    for number, plane in enumerate(picture.planes):
+        halve = 2 if number and picture.format.name in _HALF else 1
+        width, height = -(-picture.width // halve), -(-picture.height // halve)
+        rows = np.frombuffer(cast(Any, plane), dtype).reshape(-1, plane.line_size // np.dtype(dtype).itemsize)
+        view = rows[:height, : width * channels]
+        views.append(view if channels == 1 else view.reshape(height, width, channels))
+    return views
 
 
 def _turned(source: NDArray[Any], turn: Turn) -> NDArray[Any]:
@@ -81,6 +89,7 @@ def _restamped(picture: av.VideoFrame, source: av.VideoFrame) -> av.VideoFrame:
     """`picture` with the times and colour properties of `source`."""
     picture.pts, picture.time_base = source.pts, source.time_base
     if picture.format.is_rgb == source.format.is_rgb:
-        picture.color_range, picture.colorspace = source.color_range, source.colorspace
-        picture.color_primaries, picture.color_trc = source.color_primaries, source.color_trc
+        for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            if hasattr(source, name):  # PyAV knows the last two since 17
+                setattr(picture, name, getattr(source, name))
     return picture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-
-import av.device
+from typing import Any
 
 from tracker.capture.live import LiveReader, Patience
 from tracker.capture.report import Report
@@ -40,8 +39,11 @@ def _address(number: int) -> tuple[str, str]:
     return path, "v4l2"
 
 
-def _devices(format_name: str) -> list[av.device.DeviceInfo]:
-    """Cameras as FFmpeg lists them."""
+def _devices(format_name: str) -> list[Any]:
+    """Devices as FFmpeg lists them."""
+    # Not at the top: PyAV has it since 18, and only Windows needs it.
+    import av.device
+
     return av.device.enumerate_input_devices(format_name)
 
 

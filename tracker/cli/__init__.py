@@ -39,14 +39,14 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Track objects in videos and streams.\n\n\b\ntracker run --source video.mp4",
+)
 @click.version_option(__version__, prog_name="tracker")
 def cli() -> None:
-    """Track objects in videos and streams.
-
-    \b
-    tracker run --source video.mp4
-    """
+    """The `tracker` command."""
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -42,8 +42,7 @@ def info(model: str) -> None:
     if card is None:
         click.echo("card     none: input and head are recognised from the graph when it runs")
         return
-    click.echo(
-        f"card     {card.name}: {card.summary}\nhead     {card.head}\nclasses  {', '.join(card.classes)}\nlicence  {card.licence}"
-    )
+    click.echo(f"card     {card.name}: {card.summary}\nhead     {card.head}")
+    click.echo(f"classes  {', '.join(card.classes)}\nlicence  {card.licence}")
     for key, value in card.notes.items():
         click.echo(f"{key:8} {value}")

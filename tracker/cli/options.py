@@ -12,48 +12,77 @@ from tracker.config import Settings, make_settings, parse_assignments
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+# Setting -> the flag that sets it. A command without one of the flags leaves that setting as it is.
+FLAGS = {
+    "detect.model": "model",
+    "detect.runtime": "runtime",
+    "detect.device": "device",
+    "detect.precision": "precision",
+    "detect.score": "score",
+    "detect.iou": "iou",
+    "detect.classes": "classes",
+    "tracker.name": "tracker_name",
+}
+
 
 def detector_options(command: Command) -> Command:
-    """--model, --runtime, --require, --device, --precision, --classes, --score, --iou."""
-    for option in reversed((
-        click.option("--model", metavar="NAME|FILE", help="Card (`tracker models list`) or model file. [default: street6]"),
-        click.option("--runtime", type=click.Choice(["auto", "openvino", "onnxruntime"]), help="Inference library. [default: auto]"),
+    """Add --model, --runtime, --require, --device, --precision, --classes, --score and --iou."""
+    options = (
+        click.option(
+            "--model", metavar="NAME|FILE", help="Card (`tracker models list`) or model file. [default: street6]"
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["auto", "openvino", "onnxruntime"]),
+            help="Inference library. [default: auto]",
+        ),
         click.option("--require", metavar="RUNTIME", help="Fail (exit 4) unless this runtime really runs."),
         click.option("--device", metavar="auto|cpu", help="Device. [default: auto]"),
-        click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="[default: auto, the device's fastest]"),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+            help="[default: auto, the device's fastest]",
+        ),
         click.option("--classes", metavar="A,B", help="Keep only these classes, for example person,car."),
         click.option("--score", type=click.FloatRange(0, 1), help="Least score of a detection."),
-        click.option("--iou", type=click.FloatRange(0, 1, min_open=True), help="Overlap of two boxes above which the weaker goes. [default: 0.5]"),
-    )):  # fmt: skip
+        click.option(
+            "--iou",
+            type=click.FloatRange(0, 1, min_open=True),
+            help="Overlap of two boxes above which the weaker goes. [default: 0.5]",
+        ),
+    )
+    for option in reversed(options):
         command = option(command)
     return command
 
 
 def setting_options(command: Command) -> Command:
-    """--set and --config."""
-    command = click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; flags override them.")(
-        command
-    )
-    return click.option(
+    """Add --set and --config."""
+    config = click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; flags override them.")
+    assign = click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
         help="Any setting, for example tracker.max_lost_s=2.",
-    )(command)
+    )
+    return assign(config(command))
 
 
-def settings_from(flags: Mapping[str, Any], names: Mapping[str, str]) -> Settings:
-    """Settings of --config, then --set, then the flags that were given; `names`: setting -> flag.
+def settings_from(flags: Mapping[str, Any]) -> Settings:
+    """Settings of --config, then --set, then the flags that were given.
 
     Raises:
         ConfigError: an unknown key or an impossible value.
     """
     overrides = parse_assignments(flags["assignments"])
-    for key, flag in names.items():
+    for key, flag in FLAGS.items():
         value = flags.get(flag)
         if value is not None:
-            overrides[key] = (
-                tuple(part.strip() for part in value.split(",") if part.strip()) if flag == "classes" else value
-            )
+            overrides[key] = _names(value) if flag == "classes" else value
     return make_settings(flags["config"], overrides)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """The names of a comma-separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -39,7 +39,7 @@ class Progress:
         self._done = done
 
     def _left(self, done: int, fps: float) -> str:
-        """ ", 12 s left"."""
+        """The time left as a plain line ends with it: ", 12 s left"; nothing where the rate is not known."""
         assert self._total is not None
         return f", {max(0, self._total - done) / fps:.0f} s left" if fps > 0 else ""
 

@@ -49,9 +49,7 @@ def command(**flags: Any) -> None:
     from tracker.cli.session import Outcome, Session
     from tracker.cli.signals import stop_on_signals
 
-    names = {"detect.model": "model", "detect.runtime": "runtime", "detect.device": "device", "detect.precision": "precision",
-             "detect.score": "score", "detect.iou": "iou", "detect.classes": "classes", "tracker.name": "tracker_name"}  # fmt: skip
-    settings = settings_from(flags, names)
+    settings = settings_from(flags)
     if flags["no_video"] and flags["output"]:
         raise ConfigError("--no-video and --output contradict each other; leave one out")
     stop = Event()

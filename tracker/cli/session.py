@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from enum import Enum
 from pathlib import Path
@@ -46,9 +46,8 @@ class Outcome(Enum):
     @property
     def exit_code(self) -> int:
         """Of the process."""
-        return {Outcome.DONE: 0, Outcome.LOST: SourceLost.exit_code, Outcome.INTERRUPTED: Interrupted.exit_code}.get(
-            self, 1
-        )
+        known = {Outcome.DONE: 0, Outcome.LOST: SourceLost.exit_code, Outcome.INTERRUPTED: Interrupted.exit_code}
+        return known.get(self, 1)
 
 
 def say(text: str) -> None:
@@ -69,9 +68,11 @@ class Session:
         self.meters, self.status = Meters(), Status()
         self.paths = OutputPaths(
             video=None if flags["no_video"] else flags["output"] or default_output(flags["source"]),
-            mot=flags["mot"], jsonl=flags["jsonl"], summary=flags["summary"],
-        )  # fmt: skip
-        check_paths(self.paths, overwrite=flags["overwrite"], source=flags["source"])
+            mot=flags["mot"],
+            jsonl=flags["jsonl"],
+            summary=flags["summary"],
+        )
+        check_paths(self.paths.options(), overwrite=flags["overwrite"], source=flags["source"])
 
     def run(self) -> Outcome:
         """Run to the end, finish the files, write the summary.
@@ -81,9 +82,7 @@ class Session:
         """
         flags, began = self.flags, perf_counter()
         with ExitStack() as stack:
-            source = stack.enter_context(open_source(
-                flags["source"], duration_s=flags["duration"], give_up_s=flags["give_up_s"], stop=self.stop, observe=self.meters.observe
-            ))  # fmt: skip
+            source = stack.enter_context(self._open_source())
             info = source.info
             size = None if source.varied else (info.width, info.height)
             detector, notices = open_detector(
@@ -91,12 +90,7 @@ class Session:
             )
             stack.callback(detector.close)
             self._banner(info, detector, notices)
-            viewers = [open_window(info, detector.class_names, self.status.lines, self.stop)] if flags["show"] else []
-            outputs = open_outputs(
-                self.paths, info, detector.class_names, self.settings.write, stride=flags["stride"], panel=self.status.lines,
-                overwrite=flags["overwrite"], viewers=viewers, observe=self.meters.observe,
-            )  # fmt: skip
-            outcome, error = self._loop(source, detector, outputs)
+            outcome, error = self._loop(source, detector, self._open_outputs(info, detector.class_names))
             for warning in source.warnings:
                 say(f"warning: {warning}")
             summary = self._summary(source, detector, outcome, error, perf_counter() - began)
@@ -107,14 +101,47 @@ class Session:
             say(f"tracker: {error}")
         return outcome
 
+    def _open_source(self) -> Source:
+        """The source, with its frames timed."""
+        flags = self.flags
+        return open_source(
+            flags["source"],
+            duration_s=flags["duration"],
+            give_up_s=flags["give_up_s"],
+            stop=self.stop,
+            observe=self.meters.observe,
+        )
+
+    def _open_outputs(self, info: StreamInfo, class_names: Sequence[str]) -> Sink:
+        """The window, if it is wanted, and the files."""
+        flags, lines = self.flags, self.status.lines
+        return open_outputs(
+            self.paths,
+            info,
+            class_names,
+            self.settings.write,
+            stride=flags["stride"],
+            panel=lines,
+            overwrite=flags["overwrite"],
+            viewers=[open_window(info, class_names, lines, self.stop)] if flags["show"] else [],
+            observe=self.meters.observe,
+        )
+
     def _loop(self, source: Source, detector: EngineDetector, outputs: Sink) -> tuple[Outcome, Exception | None]:
         """Run the pipeline and finish or abandon the outputs."""
         progress = Progress(_total(source.info, self.flags["duration"]))
         pipeline = Pipeline(
-            source, detector, make_tracker(self.settings.tracker), outputs, workers=plan(self.settings.detect, source.info.live).workers,
-            stride=self.flags["stride"], stop=self.stop, meters=self.meters, status=self.status,
+            source,
+            detector,
+            make_tracker(self.settings.tracker),
+            outputs,
+            workers=plan(self.settings.detect, source.info.live).workers,
+            stride=self.flags["stride"],
+            stop=self.stop,
+            meters=self.meters,
+            status=self.status,
             on_frame=lambda status: progress.update(status.captured - status.in_flight, status.fps, status.tracks),
-        )  # fmt: skip
+        )
         error: Exception | None = None
         try:
             pipeline.run()
@@ -138,12 +165,12 @@ class Session:
     def _banner(self, info: StreamInfo, detector: EngineDetector, notices: list[str]) -> None:
         """What runs, in truth."""
         rate = f", {float(info.frame_rate):.5g}/s" if info.frame_rate else ""
+        live = ", live" if info.live else ""
         engine, (height, width) = detector.engine, detector.size_hw
+        say(f"source    {info.name}: {info.width}x{info.height}{rate}{live} {info.codec}".rstrip())
         say(
-            f"source    {info.name}: {info.width}x{info.height}{rate}{', live' if info.live else ''} {info.codec}".rstrip()
-        )
-        say(
-            f"detector  {detector.identity.name} at {width}x{height} on {engine.runtime}, {engine.precision}, {engine.device}"
+            f"detector  {detector.identity.name} at {width}x{height} "
+            f"on {engine.runtime}, {engine.precision}, {engine.device}"
         )
         say(f"tracker   {self.settings.tracker.name}")
         for notice in notices:
@@ -156,6 +183,7 @@ class Session:
         status, late = self.status, dict(source.dropped)
         stages = self.meters.table()
         workers = plan(self.settings.detect, source.info.live).workers
+        groups = {name: (parts, workers if name == "detect" else 1) for name, parts in GROUPS.items()}
         engine = detector.engine
         return {
             "version": __version__,
@@ -172,12 +200,11 @@ class Session:
             },
             "fps": round(status.processed / status.wall_s, 2) if status.wall_s else 0.0,
             "stages": stages,
-            "bottleneck": self.meters.bottleneck({name: (parts, workers if name == "detect" else 1) for name, parts in GROUPS.items()}),
+            "bottleneck": self.meters.bottleneck(groups),
             "runtime": engine.runtime,
             "precision": engine.precision,
             "device": engine.device,
-            "model": {"name": detector.identity.name, "sha256": detector.identity.sha256, "head": detector.identity.head,
-                      "input": list(detector.size_hw)},
+            "model": _model(detector),
             "tracker": self.settings.tracker.name,
             "mode": "video",
             "mode_evidence": "not probed: this version knows ordinary video only",
@@ -187,7 +214,7 @@ class Session:
             "warnings": list(source.warnings),
             "outputs": {name: str(path) for name, path in self.paths.named().items()},
             "settings": self.settings.model_dump(mode="json"),
-        }  # fmt: skip
+        }
 
     def _report(self, summary: dict[str, Any]) -> None:
         """Write the summary file and tell the person what there is now."""
@@ -197,12 +224,25 @@ class Session:
             temporary.replace(self.paths.summary)
         frames = summary["frames"]
         dropped = "".join(f", {number} dropped ({reason})" for reason, number in frames["dropped"].items())
-        say(f"{summary['outcome']}: {frames['captured']} frames captured, {frames['processed']} processed{dropped}; "
-            f"{summary['tracks']} tracks; {summary['fps']} fps, bottleneck {summary['bottleneck'] or 'none'}")  # fmt: skip
+        say(
+            f"{summary['outcome']}: {frames['captured']} frames captured, {frames['processed']} processed{dropped}; "
+            f"{summary['tracks']} tracks; {summary['fps']} fps, bottleneck {summary['bottleneck'] or 'none'}"
+        )
         partial = summary["outcome"] == Outcome.FAILED.value
         for name, path in self.paths.named().items():
             shown = partial_path(path) if partial and name != "summary" else path
             print(f"{name:8} {shown}")
+
+
+def _model(detector: EngineDetector) -> dict[str, Any]:
+    """Which model it was, for the summary."""
+    identity = detector.identity
+    return {
+        "name": identity.name,
+        "sha256": identity.sha256,
+        "head": identity.head,
+        "input": list(detector.size_hw),
+    }
 
 
 def default_output(source: str) -> Path:

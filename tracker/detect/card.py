@@ -1,4 +1,7 @@
-"""Model cards: what a model wants and what it gives. A card is data (YAML) beside the model, or made up from the graph."""
+"""Model cards: what a model wants and what it gives.
+
+A card is data (YAML) beside the model, or made up from the graph.
+"""
 
 from __future__ import annotations
 

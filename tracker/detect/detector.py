@@ -148,7 +148,7 @@ def pack(pictures: Sequence[NDArray[np.uint8]], look: InputCard, nhwc: bool, dty
         stacked = np.stack(pictures)
         return stacked if nhwc else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
     if nhwc:
-        return (np.stack(pictures) * np.float32(look.scale)).astype(dtype)
+        return np.asarray(np.stack(pictures) * np.float32(look.scale), dtype)
     blob = cv2.dnn.blobFromImages(list(pictures), look.scale)
     return np.asarray(blob, dtype)
 

@@ -1,7 +1,7 @@
 """From a network's outputs to boxes: one function a family of heads.
 
-Each takes the outputs of one picture and gives boxes (K, 4) float32 xyxy in pixels of the input, scores (K,) float32 and
-class ids (K,) int64 of the candidates that reach `score`, before suppression.
+Each takes the outputs of one picture and gives boxes (K, 4) float32 xyxy in pixels of the input, scores (K,) float32
+and class ids (K,) int64 of the candidates that reach `score`, before suppression.
 """
 
 from __future__ import annotations

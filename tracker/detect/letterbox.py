@@ -68,7 +68,7 @@ class Letterbox:
         shift = np.array([self.left, self.top, self.left, self.top], np.float32)
         scale = np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], np.float32)
         limit = np.array([width, height, width, height], np.float32)
-        return np.clip((boxes - shift) / scale, np.float32(0), limit).astype(np.float32)
+        return np.asarray(np.clip((boxes - shift) / scale, np.float32(0), limit), np.float32)
 
 
 def input_size(source: tuple[int, int], longer: int, multiple: int) -> tuple[int, int]:
@@ -87,7 +87,8 @@ def _resize(plane: Image, width: int, height: int) -> Image:
 def plane_of(picture: av.VideoFrame, index: int) -> Image:
     """Plane `index` of a picture with 8-bit planes as (height, width), without a copy. Do not write into it."""
     plane = picture.planes[index]
-    rows = np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
+    every = np.frombuffer(memoryview(plane), np.uint8)
+    rows: Image = every[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
     return rows[:, : plane.width]
 
 

@@ -28,5 +28,6 @@ def nms(
         return order.astype(np.int64)
     corners = boxes[order]
     xywh = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), 1)
-    kept = cv2.dnn.NMSBoxesBatched(xywh, scores[order], class_ids[order].astype(np.int32), -1.0, iou)
+    # As lists: OpenCV takes arrays apart element by element, which is slower.
+    kept = cv2.dnn.NMSBoxesBatched(xywh.tolist(), scores[order].tolist(), class_ids[order].tolist(), -1.0, iou)
     return order[np.sort(np.asarray(kept, np.int64).reshape(-1))].astype(np.int64)

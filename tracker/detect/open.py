@@ -70,10 +70,11 @@ def _guess_input(signature: engines.ModelSignature) -> InputCard:
     raw_grid = (
         len(shapes) == 1 and len(shapes[0]) == 3 and (shapes[0][2] or 0) > 6 and "stride" not in signature.metadata
     )
-    sides = [side for side in image_input(signature.inputs).shape[1:] if side != 3]
-    count = sum((sides[0] // s) * (sides[1] // s) for s in (8, 16, 32)) if None not in sides else None  # type: ignore[operator]
+    sides = [side or 0 for side in image_input(signature.inputs).shape[1:] if side != 3]
+    # The cells of all levels; None, as in the graph itself, where a side is open.
+    count = sum((sides[0] // step) * (sides[1] // step) for step in (8, 16, 32)) if all(sides) else None
     if raw_grid and shapes[0][1] == count:
-        return InputCard(size=max(side or 0 for side in sides) or 640, color="bgr", scale=1.0, anchor="top-left")
+        return InputCard(size=max(sides) or 640, color="bgr", scale=1.0, anchor="top-left")
     return InputCard()
 
 
@@ -88,7 +89,8 @@ def _shapes(
     fitted = input_size(source, longer, look.multiple) if source else (longer, longer)
     if settings.input_size and height and width and settings.input_size != max(height, width):
         raise ModelError(
-            f"the model's input is fixed at {width}x{height}, input_size {settings.input_size} was asked for; leave it out"
+            f"the model's input is fixed at {width}x{height}, input_size {settings.input_size} was asked for; "
+            "leave it out"
         )
     sides = (height or fitted[1], width or fitted[0])
     batch = spec.shape[0] or 1

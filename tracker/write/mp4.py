@@ -1,6 +1,6 @@
 """H.264 in an MP4 file that plays at every moment of its making.
 
-While it grows the file is a fragmented MP4, each fragment handed to the system in one write:
+While it grows the file is a fragmented MP4, each fragment there as a whole or not at all:
 
     ftyp | free (16 bytes) | moov without samples | moof mdat | moof mdat | ...
 
@@ -101,7 +101,7 @@ class Mp4Writer:
         payload = [_length_prefixed(sample.data) for sample in samples]
         moof = self._moof(samples, [len(data) for data in payload])
         start = self._file.size + len(moof) + 8
-        self._file.append(moof + _box(b"mdat", *payload))
+        self._append(moof + _box(b"mdat", *payload))
         self._fragments += 1
         self._chunks.append((start, len(samples)))
         for sample, data in zip(samples, payload, strict=True):
@@ -115,9 +115,19 @@ class Mp4Writer:
         """Flush and turn the file into an ordinary MP4. Raises WriteError."""
         self.flush()
         size = self._file.size - self._hidden_from
-        self._file.append(self._moov(final=True))
+        self._append(self._moov(final=True))
         self._file.sync()
         self._file.patch(self._hidden_from, struct.pack(">I4sQ", 1, b"mdat", size))
+
+    def _append(self, data: bytes) -> None:
+        """Add boxes so that a reader sees all of them or none, wherever in here the process is killed.
+
+        They come as one box to be skipped, whose first eight bytes are then replaced. A kill can cut a long write
+        short, and some readers refuse a file whose last fragment is torn.
+        """
+        start = self._file.size
+        self._file.append(struct.pack(">I4s", len(data), b"free") + data[8:])
+        self._file.patch(start, data[:8])
 
     def _moof(self, samples: Sequence[Sample], sizes: Sequence[int]) -> bytes:
         """Head of one fragment."""

@@ -5,7 +5,7 @@ In this order a killed process never leaves records whose picture is more than o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -38,19 +38,21 @@ class OutputPaths:
         every = {"video": self.video, "mot": self.mot, "jsonl": self.jsonl, "summary": self.summary}
         return {name: path for name, path in every.items() if path is not None}
 
+    def options(self) -> dict[str, Path]:
+        """The wanted ones by the option that names them."""
+        return {"--output" if name == "video" else f"--{name}": path for name, path in self.named().items()}
 
-def check_paths(paths: OutputPaths, *, overwrite: bool, source: str) -> None:
-    """Refuse outputs before anything is opened.
+
+def check_paths(wanted: Mapping[str, Path], *, overwrite: bool, source: str) -> None:
+    """Refuse outputs (option -> path) before anything is opened, and make their folders.
 
     Raises:
         OutputError: two outputs of one name, the source itself, a folder that is not there, or a file (or a leftover
             of a killed run) that exists without `overwrite`.
     """
-    wanted = paths.named()
     if len({path.absolute() for path in wanted.values()}) < len(wanted):
         raise OutputError("two outputs have the same name; give each its own")
-    for name, path in wanted.items():
-        option = "--output" if name == "video" else f"--{name}"
+    for option, path in wanted.items():
         if Path(source).exists() and path.exists() and path.samefile(source):
             raise OutputError(f"{option} {path} is the source itself; choose another name")
         if path.is_dir():

@@ -26,9 +26,12 @@ SUFFIXES = (".mp4", ".m4v", ".mov")
 FINEST = 90_000  # ticks a second, at least
 DEFAULT_RATE = Fraction(25)
 LARGEST_DENOMINATOR = 65536
-# Nothing may wait inside the encoder: a frame given to it comes back at once, or a kill would lose it. force-cfr is about
-# that too: without it x264 keeps a frame until the next one tells how long it stands. The times are ours either way.
+# Nothing may wait inside the encoder: a frame given to it comes back at once, or a kill would lose it. force-cfr is
+# for that too: without it x264 keeps a frame until the next one tells how long it stands. The times are ours anyway.
 NO_DELAY = "bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1:force-cfr=1"
+# x264's ultrafast leaves out the deblocking filter; with it the same quality needs a seventh less of file, for 5 % time.
+SWIFT = "swift"
+SWIFT_BASE, SWIFT_MORE = "ultrafast", ":no-deblock=0"
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,15 @@ class VideoOptions:
     """How to encode.
 
     Attributes:
-        preset: of x264: ultrafast, superfast, veryfast, ...: more time, smaller files.
+        preset: swift, or one of x264: ultrafast, superfast, veryfast, ...: more time, smaller files.
         crf: quality, 0 the best, 51 the worst; 6 more is about half the size.
         threads: of the encoder; each cuts the picture into one more slice.
         keyframe_s: a player can start at least this often.
         pixel_aspect: width of a pixel by its height, as the source has it.
     """
 
-    preset: str = "superfast"
-    crf: float = 23.0
+    preset: str = SWIFT
+    crf: float = 24.0
     threads: int = 1
     keyframe_s: float = 2.0
     pixel_aspect: Fraction = Fraction(1)
@@ -195,7 +198,10 @@ class VideoSink:
         codec.thread_count, codec.max_b_frames = options.threads, 0
         codec.gop_size = max(1, round(options.keyframe_s * rate))
         codec.flags |= Flags.global_header
-        codec.options = {"preset": options.preset, "crf": str(options.crf), "x264-params": NO_DELAY}
+        preset, params = options.preset, NO_DELAY
+        if preset == SWIFT:
+            preset, params = SWIFT_BASE, NO_DELAY + SWIFT_MORE
+        codec.options = {"preset": preset, "crf": str(options.crf), "x264-params": params}
         codec.open()
         video = VideoFormat(
             canvas.width, canvas.height, self._clock.timescale, codec.extradata or b"",

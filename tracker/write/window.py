@@ -62,6 +62,7 @@ def open_window(
         cv2.resizeWindow(info.name, min(info.width, 1600), min(info.height, 900))
     except cv2.error:
         raise RequirementError(
-            "--show needs an OpenCV with windows; pip uninstall opencv-python-headless, then pip install 'tracker[show]'"
+            "--show needs an OpenCV with windows; "
+            "pip uninstall opencv-python-headless, then pip install 'tracker[show]'"
         ) from None
     return Window(info.name, Overlay(class_names), panel, stop)

@@ -1,0 +1,1 @@
+"""A synthetic street scene, drawn from scratch, with exact boxes for every object in it."""

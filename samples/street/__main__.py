@@ -1,0 +1,50 @@
+"""Commands: `images` renders training pictures with labels, `clip` a short video with its ground truth."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def _size(text: str) -> tuple[int, int]:
+    """A size such as 768x432."""
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m samples.street", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    images = commands.add_parser("images", help="render training pictures with YOLO labels")
+    images.add_argument("--output", type=Path, required=True, help="folder for images/, labels/ and ignore/")
+    images.add_argument("--count", type=int, default=100, help="how many pictures")
+    images.add_argument("--seed", type=int, default=1, help="same seed, same pictures")
+    images.add_argument("--first", type=int, default=0, help="number of the first picture")
+    clip = commands.add_parser("clip", help="render a video with MOTChallenge ground truth")
+    clip.add_argument("--output", type=Path, required=True, help="video file")
+    clip.add_argument("--truth", type=Path, required=True, help="folder for gt/gt.txt and seqinfo.ini")
+    clip.add_argument("--seed", type=int, default=7, help="same seed, same video")
+    clip.add_argument("--seconds", type=float, default=12.0, help="length")
+    clip.add_argument("--size", type=_size, default=(768, 432), help="WIDTHxHEIGHT in pixels")
+    clip.add_argument("--frame-rate", type=int, default=25, help="pictures per second")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.command == "images":
+        from .images import write_images
+
+        write_images(options.output, options.count, options.seed, options.first)
+        return 0
+    from .clip import write_clip
+
+    write_clip(options.output, options.truth, options.seed, options.seconds, options.size, options.frame_rate)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
