@@ -128,12 +128,14 @@ def one_thread(detector: EngineDetector, onnx: Path | None, precision: str) -> e
 
 def encode_alone(pictures: Sequence[av.VideoFrame], rate: Fraction, preset: str) -> None:
     """The decoder's pictures through x264 as `VideoSink` sets it, without overlay and file."""
-    from tracker.write.video import NO_DELAY
+    from tracker.write.video import NO_DELAY, SWIFT, SWIFT_BASE, SWIFT_MORE
 
+    swift = preset == SWIFT
     codec = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = pictures[0].width, pictures[0].height, "yuv420p"
     codec.time_base, codec.framerate, codec.thread_count = 1 / rate, rate, 1
-    codec.options = {"preset": preset, "crf": "23", "x264-params": NO_DELAY}
+    params = NO_DELAY + SWIFT_MORE if swift else NO_DELAY
+    codec.options = {"preset": SWIFT_BASE if swift else preset, "crf": "24", "x264-params": params}
     for k, picture in enumerate(pictures):
         picture.pts, picture.time_base = k, 1 / rate
         codec.encode(picture)
@@ -211,7 +213,8 @@ def memory(clip: Path, onnx: Path | None, frames: int) -> None:
     residual = table[:, 1] - np.polyval(np.polyfit(table[:, 0], table[:, 1], 1), table[:, 0])
     error = residual.std() / (np.std(table[:, 0]) * np.sqrt(len(table)))
     print(
-        f"{status.processed} frames, {status.processed / status.wall_s:.0f} fps: resident {table[0, 1]:.1f} MB at "
-        f"frame {table[0, 0]:.0f}, {table[-1, 1]:.1f} MB at the end; slope {1e4 * slope:+.2f} +- {1e4 * error:.2f} MB per "
+        f"{status.processed} frames, {status.processed / status.wall_s:.0f} fps: resident {table[0, 1]:.1f} MB "
+        f"at frame {table[0, 0]:.0f}, {table[-1, 1]:.1f} MB at the end; "
+        f"slope {1e4 * slope:+.2f} +- {1e4 * error:.2f} MB per "
         "10,000 frames (wanted < 1)"
     )

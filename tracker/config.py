@@ -61,10 +61,10 @@ class TrackerSettings(SortSettings):
 class WriteSettings(Section):
     """The annotated video."""
 
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
-        "superfast", description="x264: slower presets make smaller files"
+    preset: Literal["swift", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
+        "swift", description="x264: slower presets make smaller files; swift is ultrafast with the deblocking filter"
     )
-    crf: int = Field(23, ge=0, le=51, description="x264 quality: lower is better and larger")
+    crf: int = Field(24, ge=0, le=51, description="x264 quality: lower is better and larger")
     labels: bool = Field(True, description="class, id and score beside each box")
     panel: bool = Field(True, description="corner panel with fps, latency and track count")
     trail_s: float = Field(1.0, ge=0, le=60, description="length of the trails, seconds; 0: none")

@@ -42,6 +42,7 @@ class StreamInfo:
         frame_count: frames in all as far as the container tells, or None. A hint for progress, never a limit.
         live: frames come by themselves and cannot be had again.
         codec: name of the decoder, for the banner.
+        pixel_aspect: width of a pixel by its height.
     """
 
     name: str
@@ -51,6 +52,7 @@ class StreamInfo:
     frame_count: int | None
     live: bool
     codec: str = ""
+    pixel_aspect: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .mesh import Mesh
 
 
 def _bench(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
+    """A bench with a backrest."""
     wood = np.array([62.0, 98, 140]) * rng.uniform(0.6, 1.2)
     for x in (-0.7, 0.7):
         mesh.box(np.array([x - 0.04, 0, -0.2]), np.array([x + 0.04, 0.42, 0.22]), (50, 50, 52))
@@ -22,6 +23,7 @@ def _bench(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
 
 
 def _cabinet(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
+    """A switch cabinet."""
     high = rng.uniform(0.9, 1.6)
     mesh.box(np.array([-0.4, 0, -0.2]), np.array([0.4, high, 0.2]), tone)
     for sign in (-1.0, 1.0):
@@ -31,6 +33,7 @@ def _cabinet(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
 
 
 def _board(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
+    """A standing board."""
     mesh.box(np.array([-0.35, 0, -0.2]), np.array([0.35, 1.1, 0.2]), (40, 40, 42))
     for sign in (-1.0, 1.0):
         sheet = np.array([[-0.3, 0.15, 0.21], [0.3, 0.15, 0.21], [0.3, 1.0, 0.21], [-0.3, 1.0, 0.21]])
@@ -39,6 +42,7 @@ def _board(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
 
 
 def _fence(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
+    """A barrier of bars."""
     for x in np.linspace(-1.2, 1.2, 13):
         mesh.box(np.array([x - 0.015, 0.1, -0.015]), np.array([x + 0.015, 1.0, 0.015]), tone)
     mesh.box(np.array([-1.25, 1.0, -0.03]), np.array([1.25, 1.06, 0.03]), tone)
@@ -46,10 +50,12 @@ def _fence(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
 
 
 def _pillar(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
+    """A pillar up to the ceiling."""
     mesh.box(np.array([-0.3, 0, -0.3]), np.array([0.3, 4.2, 0.3]), np.array([190.0, 196, 200]))
 
 
 def _column(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
+    """A lit poster on both sides."""
     mesh.box(np.array([-0.55, 0, -0.12]), np.array([0.55, 2.5, 0.12]), (60, 60, 62))
     for sign in (-1.0, 1.0):
         poster = np.array([[-0.48, 0.5, 0.125], [0.48, 0.5, 0.125], [0.48, 2.4, 0.125], [-0.48, 2.4, 0.125]])
@@ -59,6 +65,7 @@ def _column(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
 
 
 def _boxes(mesh: Mesh, rng: np.random.Generator, tone: Array) -> None:
+    """Cartons side by side."""
     card = np.array([96.0, 140, 176]) if rng.random() < 0.5 else tone
     for _ in range(int(rng.integers(1, 5))):
         x, z, y = rng.uniform(-0.4, 0.4), rng.uniform(-0.25, 0.25), rng.uniform(0.25, 0.8)

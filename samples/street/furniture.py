@@ -64,6 +64,7 @@ class Stand:
 
 
 def _lamp(stand: Stand, rng: np.random.Generator) -> None:
+    """A street lamp with a globe or an arm."""
     high = rng.uniform(3.5, 7.5)
     tone = np.full(3, rng.uniform(40, 150))
     stand.pole(0, 0.9, 0.09, tone)
@@ -78,6 +79,7 @@ def _lamp(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _sign(stand: Stand, rng: np.random.Generator) -> None:
+    """A traffic sign."""
     stand.pole(0, 2.6, 0.035, (140, 142, 145))
     kind = rng.choice(["round", "triangle", "square", "arrow"])
     facing = abs(np.cos(stand.camera.facing(stand.thing.position) - stand.thing.heading))
@@ -100,6 +102,7 @@ def _sign(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _traffic_light(stand: Stand, rng: np.random.Generator) -> None:
+    """A traffic light."""
     stand.pole(0, 2.4, 0.06, (80, 84, 84))
     low, high, half = stand.at(2.3), stand.at(3.25), 0.16 * stand.metre
     stand.sprite.fill(
@@ -113,6 +116,7 @@ def _traffic_light(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _hydrant(stand: Stand, rng: np.random.Generator) -> None:
+    """A fire hydrant."""
     tone = rng.choice(np.array([[40.0, 40, 190], [50, 190, 220], [190, 190, 190]]))
     stand.pole(0, 0.08, 0.15, tone * 0.8)
     stand.pole(0.05, 0.62, 0.11, tone)
@@ -121,6 +125,7 @@ def _hydrant(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _bollard(stand: Stand, rng: np.random.Generator) -> None:
+    """A bollard, perhaps with a white band."""
     tone = np.full(3, rng.uniform(30, 160)) + rng.normal(0, 6, 3)
     high = rng.uniform(0.6, 1.15)
     stand.pole(0, high, rng.uniform(0.05, 0.11), tone)
@@ -130,6 +135,7 @@ def _bollard(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _bin(stand: Stand, rng: np.random.Generator) -> None:
+    """A round litter bin."""
     tone = np.clip(rng.uniform(30, 140) + rng.normal(0, 24, 3), 14, 220)
     high, wide = rng.uniform(0.75, 1.15), rng.uniform(0.2, 0.32)
     stand.pole(0.05, high, wide, tone)
@@ -142,6 +148,7 @@ def _bin(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _cone(stand: Stand, rng: np.random.Generator) -> None:
+    """A traffic cone."""
     for low, high, a, b, tone in ((0.04, 0.28, 0.15, 0.11, (30, 90, 235)), (0.28, 0.42, 0.11, 0.085, (230, 230, 232)),
                                   (0.42, 0.7, 0.085, 0.03, (30, 90, 235))):  # fmt: skip
         p, q = stand.at(low), stand.at(high)
@@ -153,6 +160,7 @@ def _cone(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _parasol(stand: Stand, rng: np.random.Generator) -> None:
+    """A parasol over a table and chairs."""
     stand.pole(0, 2.3, 0.03, (150, 150, 150))
     tone = tint(rng)
     wide, top = rng.uniform(1.0, 1.5), stand.at(2.65)
@@ -173,6 +181,7 @@ def _parasol(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _flag(stand: Stand, rng: np.random.Generator) -> None:
+    """A beach flag."""
     stand.pole(0, 2.9, 0.02, (160, 160, 162))
     tone = tint(rng)
     outline = [stand.at(2.9), stand.at(2.8, 0.5), stand.at(2.2, 0.62), stand.at(0.7, 0.48), stand.at(0.6)]
@@ -182,6 +191,7 @@ def _flag(stand: Stand, rng: np.random.Generator) -> None:
 
 
 def _planter(stand: Stand, rng: np.random.Generator) -> None:
+    """A tub with a plant."""
     tone = np.clip(rng.uniform(60, 170) + rng.normal(0, 14, 3), 20, 220)
     wide, high = rng.uniform(0.25, 0.5), rng.uniform(0.4, 0.75)
     a, b, m = stand.at(0), stand.at(high), stand.metre

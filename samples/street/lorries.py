@@ -123,11 +123,38 @@ def build_bus(rng: np.random.Generator, lit: float = 0.0) -> tuple[Mesh, tuple[f
     return mesh, (width, half)
 
 
+CAB_FLOOR = 0.45
+"""Height in metres of the lower edge of a cab."""
+
+CAB_SLOPE = 0.28
+"""How far in metres the top of a windscreen lies behind its foot."""
+
+
+def _cab_front(mesh: Mesh, paint: Array, size: tuple[float, float], tip: float, lit: float) -> None:
+    """The front of a cab: panel, windscreen, grille, bumper, lamps and plate."""
+    width, height = size
+    low, slope = CAB_FLOOR, CAB_SLOPE
+    mesh.group()
+    _end_panel(mesh, tip, (-width, width), (low, height * 0.55), paint, (0.35, 0.0))
+    pane = np.array([[-width, height * 0.55, tip], [width, height * 0.55, tip], [width, height - 0.1, tip - slope],
+                     [-width, height - 0.1, tip - slope]])  # fmt: skip
+    out = np.array([0.0, 0.2, 1.0])
+    mesh.face(pane, paint, 0.3, out)
+    inset = (pane - pane.mean(axis=0)) * [0.9, 0.84, 0.84] + pane.mean(axis=0) + [0, 0, 0.006]
+    mesh.face(inset, GLASS, 0.8, out)
+    front = tip + 0.005
+    _end_panel(mesh, front, (-width * 0.7, width * 0.7), (low + 0.25, height * 0.47), (28, 28, 28))
+    _end_panel(mesh, front, (-width, width), (low, low + 0.2), (40, 40, 40))
+    for one in (-1.0, 1.0):
+        lamps = (min(one * width * 0.74, one * width * 0.96), max(one * width * 0.74, one * width * 0.96))
+        _end_panel(mesh, front, lamps, (low + 0.22, low + 0.42), (238, 242, 242), (0.3, lit))
+    _end_panel(mesh, front + 0.002, (-0.26, 0.26), (low + 0.04, low + 0.16), (205, 212, 214))
+
+
 def _cab(mesh: Mesh, paint: Array, size: tuple[float, float], z: Extent, lit: float) -> None:
     """The cab of a truck between two places along it."""
     width, height = size
-    low = 0.45
-    slope = 0.28
+    low, slope = CAB_FLOOR, CAB_SLOPE
     mesh.group()
     for side in (-1.0, 1.0):
         out = np.array([side, 0.0, 0.0])
@@ -142,21 +169,7 @@ def _cab(mesh: Mesh, paint: Array, size: tuple[float, float], z: Extent, lit: fl
         _side_panel(mesh, x, (low + 0.1, height * 0.55), (z[0] + 0.36, z[0] + 0.38), paint * 0.3)
         _side_panel(mesh, x, (low, low + 0.18), z, paint * 0.4)
         wheel(mesh, (side * (width + 0.01), z[1] - 0.75), 0.46, (160, 160, 160), 1.2)
-    mesh.group()
-    _end_panel(mesh, z[1], (-width, width), (low, height * 0.55), paint, (0.35, 0.0))
-    pane = np.array([[-width, height * 0.55, z[1]], [width, height * 0.55, z[1]], [width, height - 0.1, z[1] - slope],
-                     [-width, height - 0.1, z[1] - slope]])  # fmt: skip
-    out = np.array([0.0, 0.2, 1.0])
-    mesh.face(pane, paint, 0.3, out)
-    inset = (pane - pane.mean(axis=0)) * [0.9, 0.84, 0.84] + pane.mean(axis=0) + [0, 0, 0.006]
-    mesh.face(inset, GLASS, 0.8, out)
-    front = z[1] + 0.005
-    _end_panel(mesh, front, (-width * 0.7, width * 0.7), (low + 0.25, height * 0.47), (28, 28, 28))
-    _end_panel(mesh, front, (-width, width), (low, low + 0.2), (40, 40, 40))
-    for one in (-1.0, 1.0):
-        lamps = (min(one * width * 0.74, one * width * 0.96), max(one * width * 0.74, one * width * 0.96))
-        _end_panel(mesh, front, lamps, (low + 0.22, low + 0.42), (238, 242, 242), (0.3, lit))
-    _end_panel(mesh, front + 0.002, (-0.26, 0.26), (low + 0.04, low + 0.16), (205, 212, 214))
+    _cab_front(mesh, paint, size, z[1], lit)
     mesh.group()
     mesh.face(np.array([[-width, height - 0.1, z[0]], [width, height - 0.1, z[0]], [width, height, z[1] - slope - 0.1],
                         [-width, height, z[1] - slope - 0.1]]), paint, 0.3, np.array([0.0, 1.0, 0.0]))  # fmt: skip

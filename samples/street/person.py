@@ -154,50 +154,51 @@ def draw_trunk(sprite: Sprite, view: View) -> None:
     _front_of_trunk(sprite, view, levels[2:] if tucked else levels[1:])
 
 
+def _backpack(sprite: Sprite, view: View, colour: Array) -> None:
+    """A backpack with its front pocket."""
+    hips = view.at["hips"]
+    spine = view.at["chest"] - hips
+    middle = hips + spine * 0.62 - view.ahead * view.size(0.085)
+    half = view.turned(0.082, 0.05)
+    sprite.fill(capsule(middle - spine * 0.28, middle + spine * 0.22, half * 1.04, half), colour * 0.8)
+    sprite.fill(capsule(middle - spine * 0.26, middle + spine * 0.2, half * 0.86, half * 0.8), colour)
+    sprite.fill(capsule(middle - spine * 0.25, middle - spine * 0.12, half * 0.62, half * 0.6), colour * 0.88)
+
+
+def _shoulder_bag(sprite: Sprite, view: View, colour: Array) -> None:
+    """A bag at the hip on a strap from the same or the other shoulder."""
+    looks = view.looks
+    spine = view.at["chest"] - view.at["hips"]
+    near = "_r" if view.side > 0 else "_l"
+    far = ("_l" if near == "_r" else "_r") if looks.bag == "cross" else near
+    hang = view.at["hip" + near] * 0.8 + view.at["hand" + near] * 0.2
+    sprite.line(view.at["shoulder" + far] - spine * 0.05, hang, max(view.size(0.012), 0.6), colour * 0.7)
+    wide, tall = view.size(0.045 + 0.02 * (looks.seed % 3)), view.size(0.09 + 0.02 * (looks.seed % 4))
+    wide *= 0.45 + 0.55 * abs(view.side)
+    low = [[wide * 1.1, tall * 0.9], [wide * 0.8, tall], [-wide * 0.8, tall], [-wide * 1.1, tall * 0.9]]
+    sprite.fill(hang + np.array([[-wide, 0], [wide, 0], *low]), colour)
+    flap = np.array([[-wide, 0], [wide, 0], [wide * 0.9, tall * 0.45], [-wide * 0.9, tall * 0.45]])
+    sprite.fill(hang + flap, colour * 0.84)
+
+
+def _hand_bag(sprite: Sprite, view: View, colour: Array) -> None:
+    """A bag carried in a hand; it is no part of the person."""
+    hand = view.at["hand" + ("_r" if view.looks.seed % 2 else "_l")]
+    wide, tall = view.size(0.075), view.size(0.15)
+    top = shifted(hand, 0, view.size(0.05))
+    sprite.line(hand, top, max(view.size(0.01), 0.5), colour * 0.6, PROP)
+    sprite.fill(top + np.array([[-wide * 0.8, 0], [wide * 0.8, 0], [wide, tall], [-wide, tall]]), colour, PROP)
+
+
 def draw_bag(sprite: Sprite, view: View, behind: bool) -> None:
     """Whatever bag is carried, if it lies on this side of the trunk."""
-    looks = view.looks
-    colour = view.paint(looks.bag_colour)
-    hips, chest = view.at["hips"], view.at["chest"]
-    spine = chest - hips
-    if looks.bag == "backpack" and behind == (view.front > 0):
-        middle = hips + spine * 0.62 - view.ahead * view.size(0.085)
-        half = view.turned(0.082, 0.05)
-        sprite.fill(capsule(middle - spine * 0.28, middle + spine * 0.22, half * 1.04, half), colour * 0.8)
-        sprite.fill(capsule(middle - spine * 0.26, middle + spine * 0.2, half * 0.86, half * 0.8), colour)
-        sprite.fill(capsule(middle - spine * 0.25, middle - spine * 0.12, half * 0.62, half * 0.6), colour * 0.88)
-    elif looks.bag in ("shoulder", "cross") and not behind:
-        near = "_r" if view.side > 0 else "_l"
-        far = ("_l" if near == "_r" else "_r") if looks.bag == "cross" else near
-        hang = view.at["hip" + near] * 0.8 + view.at["hand" + near] * 0.2
-        sprite.line(view.at["shoulder" + far] - spine * 0.05, hang, max(view.size(0.012), 0.6), colour * 0.7)
-        wide, tall = view.size(0.045 + 0.02 * (looks.seed % 3)), view.size(0.09 + 0.02 * (looks.seed % 4))
-        wide *= 0.45 + 0.55 * abs(view.side)
-        pouch = [
-            [-wide, 0],
-            [wide, 0],
-            [wide * 1.1, tall * 0.9],
-            [wide * 0.8, tall],
-            [-wide * 0.8, tall],
-            [-wide * 1.1, tall * 0.9],
-        ]
-        sprite.fill(hang + np.array(pouch), colour)
-        sprite.fill(
-            hang + np.array([[-wide, 0], [wide, 0], [wide * 0.9, tall * 0.45], [-wide * 0.9, tall * 0.45]]),
-            colour * 0.84,
-        )
-    elif looks.bag == "hand" and not behind:
-        hand = view.at["hand" + ("_r" if looks.seed % 2 else "_l")]
-        wide, tall = view.size(0.075), view.size(0.15)
-        top = shifted(hand, 0, view.size(0.05))
-        sprite.line(hand, top, max(view.size(0.01), 0.5), colour * 0.6, PROP)
-        corners = [
-            top - [wide * 0.8, 0],
-            shifted(top, wide * 0.8, 0),
-            shifted(top, wide, tall),
-            shifted(top, -wide, tall),
-        ]
-        sprite.fill(np.array(corners), colour, PROP)
+    colour = view.paint(view.looks.bag_colour)
+    if view.looks.bag == "backpack" and behind == (view.front > 0):
+        _backpack(sprite, view, colour)
+    elif view.looks.bag in ("shoulder", "cross") and not behind:
+        _shoulder_bag(sprite, view, colour)
+    elif view.looks.bag == "hand" and not behind:
+        _hand_bag(sprite, view, colour)
 
 
 def draw_person(view: View, hidden: tuple[str, ...] = ()) -> Sprite:

@@ -174,3 +174,15 @@ def test_abort_before_anything_leaves_nothing(tmp_path: Path, name: str) -> None
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(WriteError, match="closed"):
         put(sink)
+
+
+def test_two_runs_on_one_output(tmp_path: Path) -> None:
+    """The second took the partial with --overwrite: the first must neither write into it nor rename it."""
+    first, second = MotWriter(tmp_path / "o.txt"), MotWriter(tmp_path / "o.txt", overwrite=True)
+    first.write(gray_frame(0, 0.0), tracks(TWO[0]))
+    second.write(gray_frame(7, 0.0), tracks(TWO[1]))
+    with pytest.raises(OutputError, match="another run"):
+        first.close()
+    second.close()
+    assert (tmp_path / "o.txt").read_text().startswith("8,1,")
+    assert len(list(tmp_path.iterdir())) == 1

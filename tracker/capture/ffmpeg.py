@@ -30,6 +30,9 @@ DEFAULT_TIME_BASE = Fraction(1, 90000)
 MOST_FAILED_READS = 1000
 """Failed reads in a row that mean the end; each cut-off picture of an MP4 is one."""
 
+QUIET = -8
+"""FFmpeg's level without any message."""
+
 Lines = list[tuple[int, str, str]]
 
 # Without a handler, Python's logging prints FFmpeg's messages of a file's damage on the terminal.
@@ -64,7 +67,7 @@ class _Log:
         """Nobody listens."""
         self._lock = Lock()
         self._listeners = 0
-        self._level: int | None = None
+        self._ours = False
         self._skip_repeated = True
 
     @contextmanager
@@ -72,9 +75,7 @@ class _Log:
         """Messages of this thread, filled in as they come."""
         with self._lock:
             if not self._listeners:
-                self._level, self._skip_repeated = av.logging.get_level(), av.logging.get_skip_repeated()
-                av.logging.set_level(av.logging.ERROR if self._level is None else self._level)
-                av.logging.set_skip_repeated(False)
+                self._begin()
             self._listeners += 1
         try:
             with av.logging.Capture(local=True) as lines:
@@ -83,8 +84,26 @@ class _Log:
             with self._lock:
                 self._listeners -= 1
                 if not self._listeners:
-                    av.logging.set_level(self._level)
-                    av.logging.set_skip_repeated(self._skip_repeated)
+                    self._end()
+
+    def _begin(self) -> None:
+        """Have FFmpeg's messages come to Python. A program that has set a level of its own keeps it."""
+        self._ours = self._ours or av.logging.get_level() is None
+        self._skip_repeated = av.logging.get_skip_repeated()
+        av.logging.set_skip_repeated(False)
+        if self._ours:
+            av.logging.set_level(av.logging.ERROR)
+
+    def _end(self) -> None:
+        """Off again.
+
+        Not by `set_level(None)`: a thread of FFmpeg that is just about to log would then compare its level with None,
+        and PyAV prints that on the terminal. FFmpeg's own log, at a level that nothing reaches, is as quiet.
+        """
+        av.logging.set_skip_repeated(self._skip_repeated)
+        if self._ours:
+            av.logging.set_libav_level(QUIET)
+            av.logging.restore_default_callback()
 
 
 LOG = _Log()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -190,7 +191,10 @@ def info_of(
     if count is None and rate and container.duration:
         count = round(container.duration * rate / av.time_base) or None
     codec = stream.codec_context.name
-    return StreamInfo(name, first.width, first.height, rate, None if live else count, live, codec)
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if (first.width, first.height) == (stream.height, stream.width) and first.width != first.height:
+        aspect = 1 / aspect  # turned upright, and its pixels with it
+    return StreamInfo(name, first.width, first.height, rate, None if live else count, live, codec, aspect)
 
 
 def timed_frames(stream: VideoStream, packets: Iterable[Any], report: Report) -> Generator[Frame, None, None]:

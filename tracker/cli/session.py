@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import Enum
 from pathlib import Path
 from threading import Event
@@ -152,10 +152,11 @@ class Session:
         try:
             if error is None or isinstance(error, SourceLost):
                 outputs.close()
-            else:
-                outputs.abort()
         except TrackerError as caught:
-            error = error or caught
+            error = caught
+        if error is not None and not isinstance(error, SourceLost):
+            with suppress(TrackerError):  # the first error is the one to tell
+                outputs.abort()
         if isinstance(error, SourceLost):
             return Outcome.LOST, error
         if error is not None:
@@ -219,9 +220,12 @@ class Session:
     def _report(self, summary: dict[str, Any]) -> None:
         """Write the summary file and tell the person what there is now."""
         if self.paths.summary:
-            temporary = partial_path(self.paths.summary)
-            temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-            temporary.replace(self.paths.summary)
+            try:
+                temporary = partial_path(self.paths.summary)
+                temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+                temporary.replace(self.paths.summary)
+            except OSError as error:  # a full disk, most likely the reason why the run ended
+                say(f"warning: the summary {self.paths.summary} could not be written: {error.strerror}")
         frames = summary["frames"]
         dropped = "".join(f", {number} dropped ({reason})" for reason, number in frames["dropped"].items())
         say(

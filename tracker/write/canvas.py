@@ -13,6 +13,7 @@ Plane = NDArray[np.uint8]
 HD_LINES = 720  # from here on a picture that does not say its matrix is BT.709, below BT.601
 LIMITED, FULL = 1, 2  # FFmpeg's AVColorRange
 RGB, BT709, UNKNOWN, BT601 = 0, 1, 2, 6  # FFmpeg's AVColorSpace
+LIKE_BT601 = (4, 5, 6)
 SWS_BT709, SWS_BT601 = 1, 5  # the same matrices in swscale's numbers
 NEUTRAL = 128
 SAME_PLANES = {"yuv420p": ("yuv420p", "yuvj420p", "yuva420p"), "yuv444p": ("yuv444p", "yuvj444p", "yuva444p")}
@@ -68,10 +69,10 @@ def is_full_range(picture: av.VideoFrame) -> bool:
 
 
 def is_bt709(picture: av.VideoFrame) -> bool:
-    """Whether the chroma planes follow BT.709 (else BT.601), by tag or by size."""
+    """Whether the chroma planes follow BT.709 (else BT.601), by tag or by size. BT.2020 is nearer to BT.709."""
     if picture.colorspace in {RGB, UNKNOWN}:
         return picture.height >= HD_LINES
-    return bool(picture.colorspace == BT709)
+    return picture.colorspace not in LIKE_BT601
 
 
 def _blank(like: av.VideoFrame, pixel_format: str, reuse: av.VideoFrame | None) -> av.VideoFrame:

@@ -49,8 +49,8 @@ class PartialFile:
         try:
             # A leftover is unlinked, not truncated: a process that still writes it keeps its own file.
             self.partial.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._fd = os.open(self.partial, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            self._fd = os.open(self.partial, flags, 0o666)
         except OSError as error:
             raise OutputError(f"{self.target} cannot be written: {reason(error)}; choose another output") from error
 
@@ -78,10 +78,9 @@ class PartialFile:
             WriteError: as `append`.
         """
         try:
-            # An O_APPEND descriptor would write this at the end on Linux, whatever the offset.
-            with self.partial.open("r+b", buffering=0) as file:
-                file.seek(offset)
-                file.write(data)
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            os.write(self._fd, data)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -100,16 +99,19 @@ class PartialFile:
         """Finish: on the disk first, then under the final name. Does nothing the second time.
 
         Raises:
-            OutputError: somebody else made the target meanwhile; the partial is kept.
+            OutputError: somebody else made the target meanwhile, or took the partial; what is there is kept.
             WriteError: as `append`.
         """
         if self._fd < 0:
             return
         self.sync()
+        ours = os.fstat(self._fd)
         self.keep()
         if self.target.exists() and not self._overwrite:
             raise OutputError(f"{self.target} was made by somebody else meanwhile; see {self.partial} for this output")
         try:
+            if not os.path.samestat(ours, os.stat(self.partial)):
+                raise OutputError(f"{self.partial} was replaced by another run; give each run its own output")
             os.replace(self.partial, self.target)
             _sync_folder(self.target.parent)
         except OSError as error:
@@ -130,6 +132,7 @@ class PartialFile:
         """Take back the part of a piece that reached a disk now full."""
         with suppress(OSError):  # the caller already gets the error that came first
             os.ftruncate(self._fd, self.size)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
 
     def _failed(self, error: OSError) -> WriteError:
         """The WriteError for what the system said."""

@@ -70,10 +70,9 @@ class Mp4Writer:
         """Write the head. Raises WriteError."""
         self._file, self._video = file, video
         self._pending: list[Sample] = []
-        self._fragments = 0
         self._flushed_at = monotonic()
-        self._times, self._sizes, self._keys = array("q"), array("L"), array("L")
-        self._chunks: list[tuple[int, int]] = []  # offset in the file, samples
+        self._times, self._sizes, self._keys = array("q"), array("I"), array("I")
+        self._offsets, self._counts = array("Q"), array("I")  # a fragment: where its data is, samples
         self._last_duration = 0
         ftyp = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso5iso6avc1mp41")
         self._hidden_from = len(ftyp)
@@ -82,14 +81,14 @@ class Mp4Writer:
     @property
     def kept(self) -> int:
         """Samples that are in the file, safe from a kill."""
-        return sum(count for _, count in self._chunks)
+        return len(self._times)
 
     def add(self, sample: Sample) -> None:
         """Take one sample; its data as the encoder gives it (Annex B). Raises WriteError."""
         self._pending.append(sample)
         waiting = sample.time + sample.duration - self._pending[0].time
         late = monotonic() - self._flushed_at >= FRAGMENT_S
-        if late or waiting >= FRAGMENT_S * self._video.timescale or not self._fragments:
+        if late or waiting >= FRAGMENT_S * self._video.timescale or not self._counts:
             self.flush()
 
     def flush(self) -> None:
@@ -102,8 +101,8 @@ class Mp4Writer:
         moof = self._moof(samples, [len(data) for data in payload])
         start = self._file.size + len(moof) + 8
         self._append(moof + _box(b"mdat", *payload))
-        self._fragments += 1
-        self._chunks.append((start, len(samples)))
+        self._offsets.append(start)
+        self._counts.append(len(samples))
         for sample, data in zip(samples, payload, strict=True):
             self._times.append(sample.time)
             self._sizes.append(len(data))
@@ -136,7 +135,7 @@ class Mp4Writer:
             struct.pack(">III", min(end - sample.time, LONGEST), size, KEY_FLAGS if sample.key else DELTA_FLAGS)
             for sample, end, size in zip(samples, nexts, sizes, strict=True)
         )
-        mfhd = _full(b"mfhd", 0, 0, struct.pack(">I", self._fragments + 1))
+        mfhd = _full(b"mfhd", 0, 0, struct.pack(">I", len(self._counts) + 1))
         tfhd = _full(b"tfhd", 0, 0x020000, struct.pack(">I", 1))
         tfdt = _full(b"tfdt", 1, 0, struct.pack(">Q", samples[0].time))
         # trun's data offset counts from the start of moof: the boxes around it are 8 + 8 bytes, its own head is 20.
@@ -169,8 +168,7 @@ class Mp4Writer:
         times = self._times
         ends = [*times[1:], times[-1] + self._last_duration] if times else []
         durations = _runs([min(end - time, LONGEST) for time, end in zip(times, ends, strict=True)])
-        chunks = [(first, count) for first, count in _firsts([count for _, count in self._chunks])]
-        offsets = [offset for offset, _ in self._chunks]
+        chunks = _firsts(self._counts)
         return _box(
             b"stbl",
             _full(b"stsd", 0, 0, struct.pack(">I", 1), _avc1(self._video)),
@@ -178,7 +176,7 @@ class Mp4Writer:
             _full(b"stss", 0, 0, _table("I", self._keys)) if len(times) else b"",
             _full(b"stsc", 0, 0, struct.pack(">I", len(chunks)), *(struct.pack(">III", *row, 1) for row in chunks)),
             _full(b"stsz", 0, 0, struct.pack(">I", 0), _table("I", self._sizes)),
-            _full(b"co64", 0, 0, _table("Q", offsets)),
+            _full(b"co64", 0, 0, _table("Q", self._offsets)),
         )
 
 

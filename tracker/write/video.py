@@ -29,7 +29,7 @@ LARGEST_DENOMINATOR = 65536
 # Nothing may wait inside the encoder: a frame given to it comes back at once, or a kill would lose it. force-cfr is
 # for that too: without it x264 keeps a frame until the next one tells how long it stands. The times are ours anyway.
 NO_DELAY = "bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1:force-cfr=1"
-# x264's ultrafast leaves out the deblocking filter; with it the same quality needs a seventh less of file, for 5 % time.
+# x264's ultrafast leaves out the deblocking filter; with it the same quality takes a seventh less of file.
 SWIFT = "swift"
 SWIFT_BASE, SWIFT_MORE = "ultrafast", ":no-deblock=0"
 
