@@ -77,10 +77,10 @@ class Meters:
 class Rate:
     """Frames a second over the last two seconds of wall clock: what the panel shows."""
 
-    def __init__(self, window_s: float = 2.0) -> None:
-        """Nothing counted."""
+    def __init__(self, start_s: float, window_s: float = 2.0) -> None:
+        """`start_s`: when the first frame was asked for (monotonic seconds); a burst at the start counts from there."""
         self._window_s = window_s
-        self._times: deque[float] = deque(maxlen=4096)
+        self._times: deque[float] = deque([start_s], maxlen=4096)
 
     def tick(self, now_s: float) -> float:
         """Count one frame at `now_s` (monotonic seconds) and return the rate."""

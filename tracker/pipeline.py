@@ -74,7 +74,7 @@ class Pipeline:
         self.status = status or Status()
         # A live frame is finished at once; waiting for the next one would cost a frame's time of latency.
         self._depth = 0 if source.info.live else workers + 1
-        self._rate = Rate()
+        self._rate = Rate(perf_counter())
         self._tracks = Tracks.empty()
 
     def run(self) -> Status:
