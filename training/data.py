@@ -117,9 +117,11 @@ class Augment:
         flip = rng.random() < 0.5
         matrix = np.array([[-sx, 0, left + width * sx], [0, sy, top]] if flip else [[sx, 0, left], [0, sy, top]])
         how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+        # Boxes measure from a pixel's edge, warpAffine from its centre: half a pixel, and a whole one when flipped.
+        centred = matrix + np.array([[0, 0, (matrix[0, 0] - 1) / 2], [0, 0, (matrix[1, 1] - 1) / 2]])
         canvas[y1:y2, x1:x2] = cv2.warpAffine(
             sample.picture,
-            matrix,
+            centred,
             (x2 - x1, y2 - y1),
             flags=how,
             borderMode=cv2.BORDER_CONSTANT,

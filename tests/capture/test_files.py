@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import struct
@@ -303,6 +304,19 @@ def test_ffmpeg_says_nothing_on_the_terminal_during_decoding(tmp_path: Path, cap
     path.write_bytes(data)
     read(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_pictures_go_without_the_garbage_collector(tmp_path: Path) -> None:
+    """Seconds of 1080p would pile up until it runs."""
+    path = Clip(count=60, matrix=TURNS[1]).write(tmp_path / "a.mp4")
+    gc.collect()
+    gc.disable()
+    try:
+        with open_source(str(path), read_ahead=2) as source:
+            assert sum(1 for _ in source) == 60
+        assert sum(type(thing).__name__ == "VideoFrame" for thing in gc.get_objects()) < 12
+    finally:
+        gc.enable()
 
 
 def test_real_footage_is_complete(data: Path) -> None:

@@ -75,13 +75,19 @@ def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path: Path, capfd
     for index in range(5):
         save(tmp_path / f"{index}.png", flat(index, (20, 10)))
     (tmp_path / "1.png").write_bytes(b"")
-    (tmp_path / "3.png").write_bytes(b"not a picture")
+    data = (tmp_path / "3.png").read_bytes()
+    (tmp_path / "3.png").write_bytes(data[:-20])
+    wrong = bytearray((tmp_path / "0.png").read_bytes())
+    wrong[60] ^= 1
+    (tmp_path / "5.png").write_bytes(wrong)
+    (tmp_path / "6.jpg").write_bytes(b"not a picture")
     with open_source(str(tmp_path)) as source:
         assert [(frame.index, round(frame.time_s * 25), read_shade(frame.bgr)) for frame in source] == [
             (0, 0, 0), (2, 2, 2), (4, 4, 4),
         ]  # fmt: skip
-    assert source.dropped == {"unreadable": 2}
-    assert source.warnings == ["picture '1.png' cannot be read, skipped", "picture '3.png' cannot be read, skipped"]
+    names = ("1.png", "3.png", "5.png", "6.jpg")
+    assert source.dropped == {"unreadable": 4}
+    assert source.warnings == [f"picture '{name}' cannot be read, skipped" for name in names]
     assert capfd.readouterr() == ("", "")
 
 

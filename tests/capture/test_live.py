@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from tests.capture.servers import Camera
 from tracker.capture import open_source
 from tracker.capture.buffer import Source
 from tracker.capture.halt import Halt
-from tracker.capture.live import LiveReader, Patience
+from tracker.capture.live import LiveReader
+from tracker.capture.loss import Patience
 from tracker.capture.report import Report
 from tracker.errors import Interrupted, SourceError, SourceLost
 from tracker.structures import Frame
@@ -245,6 +248,45 @@ def test_a_file_that_the_server_breaks_off_is_lost(tmp_path: Path) -> None:
             for frame in source:
                 frames.append(frame)
         assert 10 < len(frames) < 50
+
+
+@pytest.fixture
+def playlist(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """(URL, path) of a complete HLS playlist of 50 frames."""
+    path = tmp_path / "v.m3u8"
+    Clip(
+        count=50, options={"g": "10"}, container_format="hls",
+        container_options={"hls_time": "0.4", "hls_playlist_type": "vod"},
+    ).write(path)  # fmt: skip
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://admin:s3cret@127.0.0.1:{server.server_port}/v.m3u8?token=t0ken", path
+        server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_complete_playlist_is_a_file(playlist: tuple[str, Path]) -> None:
+    with watch(playlist[0], SHORT, depth=1) as source:
+        assert [read_shade(frame.bgr) for frame in source] == [index % MOST for index in range(50)]
+        assert not source.info.live
+
+
+def test_a_playlist_that_stands_still_is_lost_and_not_repeated(playlist: tuple[str, Path]) -> None:
+    """Its last segments are there for ever, but they are the past."""
+    url, path = playlist
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join(line for line in lines if "ENDLIST" not in line and "PLAYLIST-TYPE" not in line))
+    frames = []
+    with watch(url, SHORT) as source, pytest.raises(SourceLost):
+        for frame in source:
+            frames.append(frame)
+    assert source.info.live
+    assert [read_shade(frame.bgr) for frame in frames] == [index % MOST for index in range(20, 50)]
 
 
 def test_no_such_webcam(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections import deque
@@ -162,7 +163,7 @@ class Source:
         if info is None:
             raise RuntimeError("a reader must know its stream by the first frame")
         if self._duration_s is not None and info.frame_rate and info.frame_count:
-            return replace(info, frame_count=min(info.frame_count, -int(-self._duration_s * info.frame_rate // 1)))
+            return replace(info, frame_count=math.ceil(min(info.frame_count, self._duration_s * info.frame_rate)))
         return info
 
     @property

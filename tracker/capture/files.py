@@ -14,7 +14,7 @@ from tracker.capture import ffmpeg
 from tracker.capture.clock import FileClock, in_order
 from tracker.capture.report import Report
 from tracker.capture.sniff import is_text, missing_bytes, unfinished_mp4
-from tracker.capture.upright import AS_IT_IS, turn_of, upright
+from tracker.capture.upright import Upright
 from tracker.errors import SourceError
 from tracker.structures import Frame, StreamInfo
 
@@ -201,6 +201,7 @@ def timed_frames(stream: VideoStream, packets: Iterable[Any], report: Report) ->
     """Upright frames with the time that each one stands: until the next one, the last one by its own duration."""
     rate = ffmpeg.nominal_rate(stream)
     clock = FileClock(stream.time_base or ffmpeg.DEFAULT_TIME_BASE, rate, report)
+    stand_up = Upright(report)
     held: tuple[int, float, av.VideoFrame, float] | None = None
     stamped = ((picture, picture.pts) for picture in ffmpeg.pictures(stream, packets, report))
     # AVI counts frames in the order of decoding, which B-frames change.
@@ -209,16 +210,8 @@ def timed_frames(stream: VideoStream, packets: Iterable[Any], report: Report) ->
         time_s = clock.time_s(ticks, picture.duration or 0)
         if held is not None:
             yield Frame(*held[:3], duration_s=time_s - held[1])
-        held = index, time_s, stand_up(picture, report), clock.duration_s(picture.duration or 0)
+        held = index, time_s, stand_up(picture), clock.duration_s(picture.duration or 0)
     if held is not None:
         yield Frame(*held)
     if clock.missing():
         report.note(f"the timestamps have gaps, about {clock.missing()} frames are missing")
-
-
-def stand_up(picture: av.VideoFrame, report: Report) -> av.VideoFrame:
-    """The picture upright; an odd angle is reported and left."""
-    turn = turn_of(picture)
-    if turn is None:
-        report.note(f"rotation by {picture.rotation} degrees is not a multiple of 90, left as it is")
-    return upright(picture, turn or AS_IT_IS)

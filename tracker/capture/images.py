@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from tracker.capture.report import Report
+from tracker.capture.sniff import damaged_png
 from tracker.errors import SourceError
 from tracker.structures import Frame, Image, StreamInfo
 
@@ -121,7 +122,8 @@ def read_bgr(path: Path) -> Image | None:
     try:
         # Not cv2.imread: that cannot open names outside the code page on Windows.
         data = np.fromfile(path, np.uint8)
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        readable = data.size > 0 and not damaged_png(data.tobytes())
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if readable else None
     except (OSError, cv2.error):
         return None
     return None if bgr is None else np.asarray(bgr, np.uint8)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from fractions import Fraction
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ import av
 from tracker.capture import ffmpeg
 from tracker.capture.clock import LiveClock
 from tracker.capture.ffmpeg import Reason
-from tracker.capture.files import info_of, opened_frames, stand_up
+from tracker.capture.files import info_of, opened_frames
+from tracker.capture.loss import ADVICE, HOPELESS, LossError, Patience, loss
 from tracker.capture.masking import mask_credentials
 from tracker.capture.report import Report
+from tracker.capture.upright import Upright
 from tracker.errors import SourceLost
 from tracker.structures import Frame, StreamInfo
 
@@ -28,64 +31,16 @@ if TYPE_CHECKING:
 
 MIN_OPEN_S = 0.1
 
+SEGMENT_S, PLAYLIST_S = 20.0, 60.0
+"""HLS: the longest segment, and the longest stretch of the past that a playlist holds."""
+
 STABLE_S = 2.0
 """A connection that lasted this long was a good one: the next loss is tried again at once."""
-
-HOPELESS = frozenset({Reason.AUTH, Reason.NOT_FOUND, Reason.CODEC})
-"""Refusals that waiting does not heal, when they are the very first answer."""
 
 WITHOUT_TIMES = frozenset({"mpjpeg", "mjpeg", "jpeg_pipe", "image2pipe"})
 """Formats whose timestamps are an assumed rate."""
 
 ENDLESS = frozenset({"rtsp", "sdp", "mpjpeg", "v4l2", "video4linux2,v4l2", "avfoundation", "dshow"})
-
-_ADVICE = {
-    Reason.AUTH: "check user and password",
-    Reason.NOT_FOUND: "check the path in the address",
-    Reason.REFUSED: "check the port, and that the camera's service runs",
-    Reason.HOST: "check the host name",
-    Reason.CODEC: "set the camera to H.264",
-}
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for what, in seconds.
-
-    Attributes:
-        give_up_s: without a frame, until the source is lost.
-        open_s: for a connection and its first data.
-        read_s: without a frame, until the connection counts as dead.
-        first_delay_s, longest_delay_s: bounds of the random wait before an attempt, growing from one to the other.
-    """
-
-    give_up_s: float = 30.0
-    open_s: float = 5.0
-    read_s: float = 5.0
-    first_delay_s: float = 1.0
-    longest_delay_s: float = 30.0
-
-
-class _LossError(Exception):
-    """This connection is over; perhaps not the source."""
-
-    def __init__(self, reason: Reason, said: str = "") -> None:
-        """`said`: in the words of whoever noticed, masked."""
-        super().__init__(said)
-        self.reason, self.said = reason, said
-
-    def __str__(self) -> str:
-        """The reason and the words."""
-        return f"{self.reason.value} ({self.said})" if self.said else self.reason.value
-
-
-def _loss(error: Exception, lines: ffmpeg.Lines) -> _LossError:
-    """What FFmpeg's error means, with its words only where they add something."""
-    reason = ffmpeg.reason_of(error, lines)
-    if reason in {Reason.TIME_OUT, Reason.REFUSED}:
-        return _LossError(reason)
-    plain = reason in {Reason.AUTH, Reason.NOT_FOUND, Reason.SERVER}
-    return _LossError(reason, ffmpeg.explain(error, [] if plain else lines))
 
 
 class LiveReader:
@@ -110,10 +65,13 @@ class LiveReader:
         self.name = mask_credentials(name or url)
         self.info: StreamInfo | None = None
         self.live = True
+        # A playlist brings nothing for the length of a segment.
+        self._read_s = max(patience.read_s, SEGMENT_S) if ".m3u8" in url.lower() else patience.read_s
         self._clock = LiveClock(report)
+        self._last_pts_s: float | None = None
         self._index = 0
         self._seen_at = monotonic()
-        self._last: _LossError | None = None
+        self._last: LossError | None = None
 
     def frames(self, halt: Halt) -> Generator[Frame, None, None]:
         """Frames over all connections.
@@ -130,14 +88,14 @@ class LiveReader:
                 yield from self._connection(halt)
                 if not self.live:
                     return
-                lost = _LossError(Reason.ENDED)
-            except _LossError as error:
+                lost = LossError(Reason.ENDED)
+            except LossError as error:
                 lost = error
             if halt.is_set():
                 return
             self._last = lost
             if not self._index and lost.reason in HOPELESS:
-                raise SourceLost(f"'{self.name}': {lost}; {_ADVICE[lost.reason]}")
+                raise SourceLost(f"'{self.name}': {lost}; {ADVICE[lost.reason]}")
             had_frames = self._index > before
             failures = 0 if had_frames and monotonic() - began >= STABLE_S else failures + 1
             first_loss = had_frames and failures <= 1
@@ -147,7 +105,7 @@ class LiveReader:
 
     def overdue(self) -> Exception | None:
         """For whoever waits: the loss, where the reader is so stuck that it cannot report it itself."""
-        return self._lost() if self._left_s() < -(self._patience.open_s + self._patience.read_s) else None
+        return self._lost() if self._left_s() < -(self._patience.open_s + self._read_s) else None
 
     def _left_s(self) -> float:
         """Seconds until the source counts as lost."""
@@ -160,8 +118,8 @@ class LiveReader:
 
     def _lost(self) -> SourceLost:
         """Gone for too long."""
-        last = self._last or _LossError(Reason.TIME_OUT)
-        advice = _ADVICE.get(last.reason, "check the camera and the network")
+        last = self._last or LossError(Reason.TIME_OUT)
+        advice = ADVICE.get(last.reason, "check the camera and the network")
         return SourceLost(f"'{self.name}': no frame for {self._patience.give_up_s:g} s, last reason: {last}; {advice}")
 
     def _connection(self, halt: Halt) -> Generator[Frame, None, None]:
@@ -170,14 +128,14 @@ class LiveReader:
             try:
                 container = self._open()
             except (av.FFmpegError, OSError) as error:
-                raise _loss(error, lines) from None
+                raise loss(error, lines) from None
         with container:
             try:
                 if self.info is None:
                     self.live = not is_finite(container)
                 yield from self._live_frames(container, halt) if self.live else self._file_frames(container, halt)
             except (av.FFmpegError, OSError) as error:
-                raise _loss(error, []) from None
+                raise loss(error, []) from None
 
     def _open(self) -> InputContainer:
         """Connect.
@@ -192,7 +150,7 @@ class LiveReader:
         elif self._url.lower().startswith("http"):
             options = {"reconnect": "1", "reconnect_delay_max": "2"}
         open_s = max(MIN_OPEN_S, min(self._patience.open_s, self._left_s()))
-        read_s = min(self._patience.read_s, self._patience.give_up_s)
+        read_s = min(self._read_s, self._patience.give_up_s)
         return av.open(
             self._url,
             "r",
@@ -206,9 +164,9 @@ class LiveReader:
         """Frames of a connection that has no end of its own."""
         stream = ffmpeg.pick_video(container)
         if stream is None:
-            raise _LossError(Reason.NO_VIDEO, f"only {', '.join(s.type for s in container.streams) or 'nothing'}")
+            raise LossError(Reason.NO_VIDEO, f"only {', '.join(s.type for s in container.streams) or 'nothing'}")
         if stream.codec_context is None:
-            raise _LossError(Reason.CODEC)
+            raise LossError(Reason.CODEC)
         # Threads by frame would hold back a frame each.
         stream.thread_type = "SLICE"
         rate = ffmpeg.nominal_rate(stream)
@@ -216,35 +174,46 @@ class LiveReader:
         by_arrival = container.format.name in WITHOUT_TIMES
         base = stream.time_base or ffmpeg.DEFAULT_TIME_BASE
         self._clock.reconnected()
+        stand_up = Upright(self.report)
         first = True
         with closing(ffmpeg.pictures(stream, self._packets(container, stream, halt), self.report)) as found:
             for picture in found:
-                self._seen_at = self._picture_at = monotonic()
+                self._picture_at = monotonic()
+                if first and container.format.name == "hls" and self._was_seen(picture, base):
+                    continue
+                self._seen_at = self._picture_at
+                self._last_pts_s = None if picture.pts is None else float(picture.pts * base)
                 if first and self._index:
                     self.report.reconnects += 1
                 first = False
                 time_s = self._clock.time_s(None if by_arrival else picture.pts, base, self._seen_at, step_s)
                 duration_s = 0.0 if by_arrival else float((picture.duration or 0) * base) or step_s
-                frame = Frame(self._index, time_s, stand_up(picture, self.report), duration_s)
+                frame = Frame(self._index, time_s, stand_up(picture), duration_s)
                 self._index += 1
                 if self.info is None:
                     info = info_of(container, stream, frame, self.name, live=True)
                     self.info = replace(info, frame_rate=None) if by_arrival else info
                 yield frame
 
+    def _was_seen(self, picture: av.VideoFrame, base: Fraction) -> bool:
+        """Whether a playlist hands out what it did before the loss; one that stands still does so for ever."""
+        if picture.pts is None or self._last_pts_s is None:
+            return False
+        return self._last_pts_s - PLAYLIST_S <= float(picture.pts * base) <= self._last_pts_s
+
     def _packets(self, container: InputContainer, stream: VideoStream, halt: Halt) -> Iterator[Any]:
         """Packets of the video.
 
         Raises:
-            _LossError: data comes, but no picture comes of it for the read time-out.
+            LossError: data comes, but no picture comes of it for the read time-out.
             av.FFmpegError: nothing comes.
         """
         self._picture_at = monotonic()
         for packet in container.demux(stream):
             if halt.is_set():
                 return
-            if monotonic() - self._picture_at > self._patience.read_s:
-                raise _LossError(Reason.TIME_OUT, f"no picture for {self._patience.read_s:g} s although data comes")
+            if monotonic() - self._picture_at > self._read_s:
+                raise LossError(Reason.TIME_OUT, f"no picture for {self._read_s:g} s although data comes")
             if packet.size:
                 yield packet
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -23,12 +24,31 @@ MP4_BOXES = {
 }
 TEXT_BYTES = frozenset({*b"\t\n\r\f\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)})
 TEXT_OF_VIDEOS = (b"#EXTM3U", b"v=0", b"YUV4MPEG2")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EBML_HEADER, EBML_SEGMENT = 0x1A45DFA3, 0x18538067
 
 
 def is_text(head: bytes) -> bool:
     """Whether a file that begins like this was written to be read by people, and is no playlist or the like."""
     return bool(head) and not (set(head) - TEXT_BYTES) and not head.startswith(TEXT_OF_VIDEOS)
+
+
+def damaged_png(data: bytes) -> bool:
+    """Whether this is a PNG that lacks its end or fails its own checksums; libpng says so on the terminal."""
+    if not data.startswith(PNG_SIGNATURE):
+        return False
+    offset = len(PNG_SIGNATURE)
+    while offset + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        end = offset + 12 + length
+        needed = kind[:1].isupper()
+        checksum = int.from_bytes(data[end - 4 : end], "big")
+        if end > len(data) or (needed and zlib.crc32(data[offset + 4 : end - 4]) != checksum):
+            return True
+        if kind == b"IEND":
+            return False
+        offset = end
+    return True
 
 
 def mp4_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:

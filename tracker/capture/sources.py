@@ -51,13 +51,8 @@ def open_source(
         UsageError: an argument out of range, or `-` on a terminal.
         Interrupted: `stop` was set before the first frame.
     """
-    if read_ahead < 1 or (duration_s is not None and not duration_s > 0) or not give_up_s > 0 or not image_rate > 0:
-        raise UsageError(
-            "read_ahead, duration_s, give_up_s and image_rate must be more than 0, "
-            f"got {read_ahead}, {duration_s}, {give_up_s} and {image_rate}"
-        )
-    rate = Fraction(image_rate).limit_denominator(1001)
-    reader = _reader(source, rate, give_up_s)
+    _check(read_ahead=read_ahead, duration_s=duration_s, give_up_s=give_up_s, image_rate=image_rate)
+    reader = _reader(source, Fraction(image_rate).limit_denominator(1001), give_up_s)
     opened = Source(
         reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s, observe=observe
     )
@@ -67,6 +62,13 @@ def open_source(
         opened.close()
         raise
     return opened
+
+
+def _check(**limits: Fraction | float | None) -> None:
+    """Raise UsageError unless each is more than 0 or None."""
+    for name, value in limits.items():
+        if value is not None and not value > 0:
+            raise UsageError(f"{name} must be more than 0, got {value}")
 
 
 def _reader(source: str, image_rate: Fraction, give_up_s: float) -> Reader:
@@ -82,7 +84,8 @@ def _reader(source: str, image_rate: Fraction, give_up_s: float) -> Reader:
         return webcam_reader(int(source), report, give_up_s)
     scheme = _SCHEME.match(source)
     if scheme and scheme[1].lower() in NETWORK:
-        from tracker.capture.live import LiveReader, Patience
+        from tracker.capture.live import LiveReader
+        from tracker.capture.loss import Patience
 
         return LiveReader(source, report, Patience(give_up_s))
     if scheme and scheme[1].lower() == "file":

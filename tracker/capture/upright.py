@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.capture.report import Report
+
 Turn = tuple[int, int, int, int]
 """(a, b, c, d) of -1, 0, 1: pixel (x, y) is shown at (a x + c y, b x + d y), y downwards."""
 
@@ -28,6 +30,29 @@ _PLANES: dict[str, tuple[type[np.generic], int]] = {
 
 _ROTATIONS = {(1, -1): cv2.ROTATE_90_CLOCKWISE, (-1, 1): cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIPS = {(-1, 1): 1, (1, -1): 0, (-1, -1): -1}
+
+
+class Upright:
+    """Turns the pictures of one stream."""
+
+    def __init__(self, report: Report) -> None:
+        """`report`: told of an angle that is left as it is."""
+        self._report = report
+        self._rotation: int | None = None
+        self._turn = AS_IT_IS
+
+    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The picture upright."""
+        # The matrix is looked at when the rotation changes only: PyAV's access to it ties the picture into a cycle,
+        # and the memory of every picture would then wait for the garbage collector.
+        rotation = picture.rotation
+        if rotation != self._rotation:
+            self._rotation = rotation
+            turn = turn_of(picture)
+            if turn is None:
+                self._report.note(f"rotation by {rotation} degrees is not a multiple of 90, left as it is")
+            self._turn = turn or AS_IT_IS
+        return upright(picture, self._turn)
 
 
 def turn_of(picture: av.VideoFrame) -> Turn | None:

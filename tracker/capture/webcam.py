@@ -7,7 +7,8 @@ import os
 import sys
 from typing import Any
 
-from tracker.capture.live import LiveReader, Patience
+from tracker.capture.live import LiveReader
+from tracker.capture.loss import Patience
 from tracker.capture.report import Report
 from tracker.errors import SourceError
 
