@@ -19,6 +19,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.fakes import picture, write_clip
+from tracker.cli.detection import COCO_CATEGORY_IDS
+from tracker.cli.session import default_output
 
 ROOT = Path(__file__).parent.parent
 OUTPUTS = ["--output", "o.mp4", "--jsonl", "o.jsonl", "--summary", "o.json"]
@@ -242,11 +244,53 @@ def test_detect_writes_coco_and_json_lines(clip: Path, tmp_path: Path) -> None:
     assert len(rows) == sum(len(line["detections"]) for line in lines)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["detect"], ["eval"], ["models"], ["models", "info"]])
+@pytest.mark.parametrize("command", [["run"], ["detect"], ["eval"], ["models", "list"], ["models", "info"]])
 def test_help_has_an_example(command: list[str], tmp_path: Path) -> None:
     done = tracker(*command, "--help", cwd=tmp_path)
     assert done.returncode == 0
-    assert "tracker " + " ".join(command) in done.stdout
+    example = done.stdout.split("Example", 1)[1]
+    assert "tracker " + " ".join(command) in example
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("a b/ü.mp4", "ü.tracked.mp4"),
+        ("rtsp://admin:pa?ss@10.0.0.5/s1", "s1.tracked.mp4"),
+        ("rtsp://u:p/w?x@host/live.sdp?token=1", "live.tracked.mp4"),
+        ("rtsp://10.0.0.5", "10.0.0.5.tracked.mp4"),
+        ("rtsp://10.0.0.6:554/", "10.0.0.6-554.tracked.mp4"),
+        ("frames/", "frames.tracked.mp4"),
+        ("-", "stdin.tracked.mp4"),
+        ("0", "0.tracked.mp4"),
+    ],
+)
+def test_the_default_name_never_holds_a_password(source: str, name: str) -> None:
+    assert default_output(source) == Path(name)
+
+
+def test_the_source_is_not_overwritten_through_an_address(clip: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "c.mp4"
+    copy.write_bytes(clip.read_bytes())
+    done = tracker("run", "--source", copy.as_uri(), "--output", "c.mp4", "--overwrite", cwd=tmp_path)
+    assert done.returncode == 2 and "is the source itself" in done.stderr
+    assert copy.read_bytes() == clip.read_bytes()
+
+
+def test_a_summary_that_cannot_be_written_is_a_failure(clip: Path, tmp_path: Path) -> None:
+    done = tracker("run", "--source", clip, "--no-video", "--summary", "/proc/x.json", cwd=tmp_path)
+    assert done.returncode in (1, 2) and "x.json" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_coco_results_use_cocos_own_numbers() -> None:
+    """Stop sign is class 11 of 80 and category 13 of 90."""
+    assert len(COCO_CATEGORY_IDS) == 80
+    assert (COCO_CATEGORY_IDS[0], COCO_CATEGORY_IDS[11], COCO_CATEGORY_IDS[77], COCO_CATEGORY_IDS[79]) == (
+        1,
+        13,
+        88,
+        90,
+    )
 
 
 def test_models_are_listed_with_their_licence(tmp_path: Path) -> None:

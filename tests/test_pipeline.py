@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 
 from tests.fakes import FakeDetector, ListSource, RecordingSink
+from tracker.errors import SourceLost
 from tracker.pipeline import Pipeline
 from tracker.track import Sort
 
@@ -82,3 +83,18 @@ def test_a_live_frame_is_not_kept_waiting_for_the_next() -> None:
 def test_media_time_is_first_to_last_frame_with_its_duration() -> None:
     status = run(ListSource(30), FakeDetector(), RecordingSink())
     assert status.first_s == 0.0 and status.last_s == pytest.approx(29 / 30)
+
+
+def test_a_lost_source_finishes_what_was_taken() -> None:
+    """The outputs get their final names then, so every frame taken must be in them."""
+
+    class Source(ListSource):
+        def __iter__(self):
+            yield from super().__iter__()
+            raise SourceLost("gone")
+
+    sink = RecordingSink()
+    pipeline = Pipeline(Source(20), FakeDetector(lambda k: 0.002), Sort(), sink, workers=2)
+    with pytest.raises(SourceLost, match="gone"):
+        pipeline.run()
+    assert len(sink.rows) == pipeline.status.captured == pipeline.status.finished == 20

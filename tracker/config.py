@@ -16,14 +16,16 @@ from tracker.errors import ConfigError
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DetectSettings(Section):
     """The detector."""
 
     model: str = Field("street6", description="name of a card (`tracker models list`) or path of a model file")
-    runtime: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="inference library")
+    runtime: Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime", "openvino", "torch"] = Field(
+        "auto", description="inference library"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: the fastest of the device")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto, cpu or cuda:N")
     score: float = Field(0.25, ge=0, le=1, description="least score of a detection")
@@ -43,7 +45,7 @@ class DetectSettings(Section):
 class SortSettings(Section):
     """SORT."""
 
-    min_score: float = Field(0.25, ge=0, le=1, description="detections below are not used")
+    min_score: float = Field(0.0, ge=0, le=1, description="detections below are not used")
     min_new_score: float = Field(0.4, ge=0, le=1, description="least score of a detection that starts a track")
     min_iou: float = Field(0.2, gt=0, le=1, description="least overlap of a track's prediction and its detection")
     min_hits: int = Field(3, ge=1, description="matched detections until a track is confirmed")
@@ -109,7 +111,7 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
             raise ConfigError(f"--set wants KEY=VALUE, got '{text}'; for example --set tracker.max_lost_s=2")
         try:
             flat[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: a date that is none
             raise ConfigError(f"--set {key}: '{value}' is not a YAML value") from None
     return flat
 
@@ -124,7 +126,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"settings file {path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"settings file {path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content or {}, dict):
         raise ConfigError(f"settings file {path} must hold a mapping such as 'tracker: {{max_lost_s: 2}}'")
@@ -135,17 +137,22 @@ def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings -> dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        elif value is not None or prefix:  # a section without keys is no setting
+            flat[f"{prefix}{key}"] = value
     return flat
 
 
-def make_settings(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
-    """Settings of a YAML file with dotted overrides on top.
+def make_settings(
+    file: Path | None, overrides: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings of a YAML file with dotted overrides on top, and a command's own `defaults` below.
 
     Raises:
         ConfigError: an unknown key (the nearest is named) or an impossible value (the range is named).
     """
-    flat = (_flatten(read_yaml(file)) if file else {}) | dict(overrides)
+    flat = dict(defaults or {}) | (_flatten(read_yaml(file)) if file else {}) | dict(overrides)
     known = _keys(Settings)
     nested: dict[str, dict[str, Any]] = {}
     for key, value in flat.items():

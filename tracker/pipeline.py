@@ -10,12 +10,14 @@ in the order of the frames, whatever thread was faster, so the tracks do not dep
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
 
+from tracker.errors import SourceLost
 from tracker.interfaces import Detector, FrameSource, Sink, Tracker
 from tracker.meters import Meters, Rate
 from tracker.structures import Detections, Frame, Tracks
@@ -38,9 +40,14 @@ class Status:
     wall_s: float = 0.0
 
     @property
+    def finished(self) -> int:
+        """Frames that went all the way: detected or passed over, tracked, handed to the outputs."""
+        return self.processed + sum(self.dropped.values())
+
+    @property
     def in_flight(self) -> int:
-        """Frames taken from the source and not yet accounted for; 0 after a run."""
-        return self.captured - self.processed - sum(self.dropped.values())
+        """Frames taken from the source and not finished; 0 after a run that did not fail."""
+        return self.captured - self.finished
 
     def lines(self) -> tuple[str, ...]:
         """Text of the corner panel."""
@@ -49,6 +56,68 @@ class Status:
             f"{self.latency_ms:.0f} ms",
             f"{self.tracks} track{'' if self.tracks == 1 else 's'}",
         )
+
+
+def detected(
+    source: FrameSource,
+    detector: Detector,
+    *,
+    workers: int,
+    stop: Event,
+    stride: int = 1,
+    status: Status | None = None,
+) -> Generator[tuple[Frame, Detections | None, float], None, None]:
+    """Frames in order with their detections, while the next ones are with the detector's threads.
+
+    Args:
+        source: read in this thread.
+        detector: called in `workers` threads.
+        workers: pictures in the detector at the same time.
+        stop: ends the stream after the frames that were taken.
+        stride: of the frames, only each `stride`-th is detected; the others come with None.
+        status: counts the frames taken.
+
+    Yields:
+        Frame, detections, and when the frame was taken from the source (monotonic seconds).
+
+    Raises:
+        Whatever source or detector raise, at once; SourceLost after the frames that were taken.
+    """
+    # A live frame is finished at once; waiting for the next one would cost a frame's time of latency.
+    depth = 0 if source.info.live else workers + 1
+    window: deque[tuple[Frame, Future[list[Detections]] | None, float]] = deque()
+    frames, lost = iter(source), None
+    pool = ThreadPoolExecutor(workers, "detect")
+    try:
+        while not stop.is_set():
+            try:
+                frame = next(frames)
+            except StopIteration:
+                break
+            except SourceLost as error:
+                lost = error
+                break
+            if status is not None:
+                status.captured += 1
+            window.append(
+                (frame, None if frame.index % stride else pool.submit(detector.detect, [frame]), perf_counter())
+            )
+            while len(window) > depth:
+                yield _first(window)
+        while window:
+            yield _first(window)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if lost is not None:
+        raise lost
+
+
+def _first(
+    window: deque[tuple[Frame, Future[list[Detections]] | None, float]],
+) -> tuple[Frame, Detections | None, float]:
+    """Take the oldest frame out, as soon as it is done."""
+    frame, pending, taken = window.popleft()
+    return frame, None if pending is None else pending.result()[0], taken
 
 
 class Pipeline:
@@ -72,8 +141,6 @@ class Pipeline:
         self.workers, self.stride = workers, stride
         self.stop, self.meters, self.on_frame = stop or Event(), meters or Meters(), on_frame
         self.status = status or Status()
-        # A live frame is finished at once; waiting for the next one would cost a frame's time of latency.
-        self._depth = 0 if source.info.live else workers + 1
         self._rate = Rate(perf_counter())
         self._tracks = Tracks.empty()
 
@@ -81,41 +148,26 @@ class Pipeline:
         """Work until the source ends or `stop` is set; every frame taken is accounted for.
 
         Raises:
-            Whatever a stage raises, from whatever thread, at once.
+            Whatever a stage raises, from whatever thread, at once; SourceLost after the frames that were taken.
         """
-        window: deque[tuple[Frame, Future[Detections] | None, float]] = deque()
-        pool = ThreadPoolExecutor(self.workers, "detect")
         began = perf_counter()
+        frames = detected(
+            self.source, self.detector, workers=self.workers, stride=self.stride, stop=self.stop, status=self.status
+        )
         try:
-            for frame in self.source:
-                self.status.captured += 1
-                window.append((frame, self._submit(pool, frame), perf_counter()))
-                while len(window) > self._depth:
-                    self._finish(*window.popleft())
-                if self.stop.is_set():
-                    break
-            while window:
-                self._finish(*window.popleft())
+            with closing(frames):
+                for frame, found, taken in frames:
+                    self._finish(frame, found, taken)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
             self.status.wall_s = perf_counter() - began
         return self.status
 
-    def _submit(self, pool: ThreadPoolExecutor, frame: Frame) -> Future[Detections] | None:
-        """Hand the frame to a detector thread; None where the stride passes it over."""
-        return None if frame.index % self.stride else pool.submit(self._detect, frame)
-
-    def _detect(self, frame: Frame) -> Detections:
-        """In a detector thread."""
-        return self.detector.detect([frame])[0]
-
-    def _finish(self, frame: Frame, pending: Future[Detections] | None, taken: float) -> None:
-        """Track and write one frame, in order."""
+    def _finish(self, frame: Frame, found: Detections | None, taken: float) -> None:
+        """Track and write one frame, in order; `found` is None where the stride passed it over."""
         status = self.status
-        if pending is None:
+        if found is None:
             status.dropped["stride"] = status.dropped.get("stride", 0) + 1
         else:
-            found = pending.result()
             began = perf_counter()
             self._tracks = self.tracker.update(found, frame.time_s)
             self.meters.observe("track", perf_counter() - began)

@@ -118,3 +118,11 @@ def test_time_must_not_go_backwards() -> None:
 
 def test_boxes_without_area_are_left_out() -> None:
     assert len(Sort().update(detections((10, 10, 10, 50, 0.9, 0)), 0.0)) == 0
+
+
+def test_two_frames_of_one_time_are_two_frames() -> None:
+    """Times may repeat: what the second frame lacks was not seen in it."""
+    tracker = Sort()
+    assert len(tracker.update(walk(50), 0.0)) == 1
+    assert len(tracker.update(Detections.empty(), 0.0)) == 0
+    assert tracker.all().state.tolist() == [LOST]

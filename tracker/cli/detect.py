@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tracker.cli.options import detector_options, setting_options, settings_from
+from tracker.cli.options import SECONDS, detector_options, setting_options, settings_from
 from tracker.errors import Interrupted, OutputError
 
 
@@ -27,7 +27,7 @@ Examples:
 @click.option("--jsonl", type=click.Path(path_type=Path), help="Detections as JSON lines, one object a frame.")
 @click.option("--coco", type=click.Path(path_type=Path), help="Detections as a COCO results file.")
 @detector_options
-@click.option("--duration", type=click.FloatRange(0, min_open=True), help="End after this many seconds of the stream.")
+@click.option("--duration", type=SECONDS, help="End after this many seconds of the stream.")
 @setting_options
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 def command(**flags: Any) -> None:
@@ -35,11 +35,10 @@ def command(**flags: Any) -> None:
     from tracker.cli.detection import DetectSession
     from tracker.cli.signals import stop_on_signals
 
-    flags["score"] = 0.01 if flags["score"] is None else flags["score"]
     if not flags["jsonl"] and not flags["coco"]:
         raise OutputError("nothing to write: give --jsonl or --coco")
     stop = Event()
     with stop_on_signals(stop):
-        DetectSession(settings_from(flags).detect, flags, stop).run()
+        DetectSession(settings_from(flags, {"detect.score": 0.01}).detect, flags, stop).run()
     if stop.is_set():
         raise Interrupted("interrupted; what was detected is written")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from threading import Event
+from time import perf_counter
 from typing import Any
 
 from tracker.capture import Source, open_source
@@ -14,11 +13,17 @@ from tracker.cli.progress import Progress
 from tracker.cli.session import say
 from tracker.config import DetectSettings
 from tracker.detect import EngineDetector, open_detector, plan
-from tracker.structures import Detections, Frame
-from tracker.write.outputs import check_paths
+from tracker.detect.card import COCO_CLASSES
+from tracker.errors import SourceLost
+from tracker.meters import Rate
+from tracker.pipeline import Status, detected
+from tracker.write.outputs import check_paths, make_folders
 from tracker.write.records import CocoDetections, JsonLinesDetections
 
 Writer = JsonLinesDetections | CocoDetections
+UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+COCO_CATEGORY_IDS = tuple(k for k in range(1, 91) if k not in UNUSED)
+"""COCO's own numbers of its 80 classes: 1 to 90 with gaps."""
 
 
 class DetectSession:
@@ -31,8 +36,9 @@ class DetectSession:
             OutputError: an output that exists, or cannot be there.
         """
         self.settings, self.flags, self.stop = settings, flags, stop
-        paths = {f"--{name}": flags[name] for name in ("jsonl", "coco") if flags[name]}
-        check_paths(paths, overwrite=flags["overwrite"], source=flags["source"])
+        self.status = Status()
+        self.paths = {f"--{name}": flags[name] for name in ("jsonl", "coco") if flags[name]}
+        check_paths(self.paths, overwrite=flags["overwrite"], source=flags["source"])
 
     def run(self) -> None:
         """Run the source through the detector and write, in order.
@@ -40,22 +46,33 @@ class DetectSession:
         Raises:
             TrackerError: what ended the run early; the outputs keep their partial names.
         """
-        flags = self.flags
+        flags, error = self.flags, None
         with ExitStack() as stack:
             source = stack.enter_context(open_source(flags["source"], duration_s=flags["duration"], stop=self.stop))
             detector = self._open_detector(source)
             stack.callback(detector.close)
-            writers = self._open_writers(detector.class_names)
-            done, found = self._loop(source, detector, writers)
+            writers: list[Writer] = []
+            try:
+                self._open_writers(writers, detector.class_names)
+                found = self._loop(source, detector, writers)
+            except SourceLost as caught:
+                found, error = 0, caught
+            except BaseException:
+                for writer in writers:
+                    writer.abort()
+                raise
             for writer in writers:
                 writer.close()
             for warning in source.warnings:
                 say(f"warning: {warning}")
+            dropped = "".join(f", {number} dropped ({reason})" for reason, number in source.dropped.items())
             engine = detector.engine
             say(
-                f"done: {done} frames, {found} detections; "
+                f"{'source lost' if error else 'done'}: {self.status.processed} frames{dropped}, {found} detections; "
                 f"{detector.identity.name} on {engine.runtime}, {engine.precision}, {engine.device}"
             )
+        if error is not None:
+            raise error
 
     def _open_detector(self, source: Source) -> EngineDetector:
         """The detector for this source; tells what was tried and did not work."""
@@ -65,52 +82,34 @@ class DetectSession:
             say(f"notice: {notice}")
         return detector
 
-    def _open_writers(self, class_names: Sequence[str]) -> list[Writer]:
-        """A writer for each output asked for."""
+    def _open_writers(self, writers: list[Writer], class_names: Sequence[str]) -> None:
+        """Add a writer for each output asked for."""
         flags = self.flags
-        writers: list[Writer] = []
+        make_folders(self.paths)
         if flags["jsonl"]:
             writers.append(JsonLinesDetections(flags["jsonl"], class_names, overwrite=flags["overwrite"]))
         if flags["coco"]:
-            writers.append(CocoDetections(flags["coco"], overwrite=flags["overwrite"]))
-        return writers
+            ids = COCO_CATEGORY_IDS if tuple(class_names) == COCO_CLASSES else None
+            writers.append(CocoDetections(flags["coco"], category_ids=ids, overwrite=flags["overwrite"]))
 
-    def _loop(self, source: Source, detector: EngineDetector, writers: Sequence[Writer]) -> tuple[int, int]:
-        """Write every frame; abandon the outputs if one fails. Returns the numbers of frames and of detections."""
-        workers = plan(self.settings, source.info.live).workers
-        done = found = 0
-        with ThreadPoolExecutor(workers, "detect") as pool:
-            progress = Progress(source.info.frame_count)
-            try:
-                for frame, detections in self._detected(source, detector, pool, workers):
+    def _loop(self, source: Source, detector: EngineDetector, writers: Sequence[Writer]) -> int:
+        """Write every frame; returns the number of detections. What a lost source gave before is finished."""
+        workers, status, rate, found = (
+            plan(self.settings, source.info.live).workers,
+            self.status,
+            Rate(perf_counter()),
+            0,
+        )
+        progress = Progress(source.info.frame_count, "detections")
+        frames = detected(source, detector, workers=workers, stop=self.stop, status=status)
+        try:
+            with closing(frames):
+                for frame, detections, _ in frames:
+                    assert detections is not None, "without a stride every frame is detected"
                     for writer in writers:
                         writer.write_detections(frame, detections)
-                    done, found = done + 1, found + len(detections)
-                    progress.update(done, 0.0, len(detections))
-            except BaseException:
-                for writer in writers:
-                    writer.abort()
-                raise
-            finally:
-                progress.close()
-        return done, found
-
-    def _detected(
-        self, source: Source, detector: EngineDetector, pool: ThreadPoolExecutor, workers: int
-    ) -> Iterator[tuple[Frame, Detections]]:
-        """Frames and their detections in order, while the next `workers` frames are with the detector."""
-        window: deque[tuple[Frame, Future[list[Detections]]]] = deque()
-        for frame in source:
-            window.append((frame, pool.submit(detector.detect, [frame])))
-            if len(window) > workers:
-                yield _first(window)
-            if self.stop.is_set():
-                break
-        while window:
-            yield _first(window)
-
-
-def _first(window: deque[tuple[Frame, Future[list[Detections]]]]) -> tuple[Frame, Detections]:
-    """Take the oldest frame out, as soon as it is done."""
-    frame, pending = window.popleft()
-    return frame, pending.result()[0]
+                    status.processed, found = status.processed + 1, found + len(detections)
+                    progress.update(status.processed, rate.tick(perf_counter()), len(detections))
+        finally:
+            progress.close()
+        return found

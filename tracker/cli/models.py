@@ -12,7 +12,7 @@ def command() -> None:
     """The models that the package carries, and what a model file is."""
 
 
-@command.command("list")
+@command.command("list", epilog="\b\nExample:\n  tracker models list")
 def list_models() -> None:
     """One line a model: name, size, classes, licence, what it is."""
     from tracker.detect import find_card, zoo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from tracker.config import Settings, make_settings, parse_assignments
+from tracker.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,6 +27,22 @@ FLAGS = {
 }
 
 
+class Seconds(click.FloatRange):
+    """A finite time above 0."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As `FloatRange`, and finite."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number of seconds", param, ctx)
+        return number
+
+
+SECONDS = Seconds(0, min_open=True)
+
+
 def detector_options(command: Command) -> Command:
     """Add --model, --runtime, --require, --device, --precision, --classes, --score and --iou."""
     options = (
@@ -33,7 +51,7 @@ def detector_options(command: Command) -> Command:
         ),
         click.option(
             "--runtime",
-            type=click.Choice(["auto", "openvino", "onnxruntime"]),
+            type=click.Choice(["auto", "tensorrt", "tensorrt-rtx", "onnxruntime", "openvino", "torch"]),
             help="Inference library. [default: auto]",
         ),
         click.option("--require", metavar="RUNTIME", help="Fail (exit 4) unless this runtime really runs."),
@@ -69,7 +87,7 @@ def setting_options(command: Command) -> Command:
     return assign(config(command))
 
 
-def settings_from(flags: Mapping[str, Any]) -> Settings:
+def settings_from(flags: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Settings:
     """Settings of --config, then --set, then the flags that were given.
 
     Raises:
@@ -80,9 +98,12 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
         value = flags.get(flag)
         if value is not None:
             overrides[key] = _names(value) if flag == "classes" else value
-    return make_settings(flags["config"], overrides)
+    return make_settings(flags["config"], overrides, defaults)
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """The names of a comma-separated list."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """The names of a comma-separated list; ConfigError when there is none."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise ConfigError("--classes wants names such as person,car, got nothing; leave it out for all classes")
+    return names

@@ -14,8 +14,9 @@ PLAIN_EVERY_S = 5.0
 class Progress:
     """Frames done, rate, time left, tracks."""
 
-    def __init__(self, total: int | None) -> None:
-        """`total` frames, or None where nobody knows."""
+    def __init__(self, total: int | None, unit: str = "tracks") -> None:
+        """`total` frames, or None where nobody knows; `unit`: what is counted a frame."""
+        self._unit = unit
         self._total = total
         self._done = 0
         self._last_s = monotonic()
@@ -31,11 +32,11 @@ class Progress:
         now = monotonic()
         if self._bar is not None:
             self._bar.update(done - self._done)
-            self._bar.set_postfix_str(f"{fps:.1f} fps, {tracks} tracks", refresh=False)
+            self._bar.set_postfix_str(f"{fps:.1f} fps, {tracks} {self._unit}", refresh=False)
         elif now - self._last_s >= PLAIN_EVERY_S:
             self._last_s = now
             of, left = (f"/{self._total}", self._left(done, fps)) if self._total else ("", "")
-            print(f"{done}{of} frames, {fps:.1f} fps{left}, {tracks} tracks", file=sys.stderr, flush=True)
+            print(f"{done}{of} frames, {fps:.1f} fps{left}, {tracks} {self._unit}", file=sys.stderr, flush=True)
         self._done = done
 
     def _left(self, done: int, fps: float) -> str:

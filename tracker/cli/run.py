@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tracker.cli.options import detector_options, setting_options, settings_from
+from tracker.cli.options import SECONDS, detector_options, setting_options, settings_from
 from tracker.errors import ConfigError
 
 
@@ -32,10 +32,10 @@ Examples:
 @detector_options
 @click.option("--tracker", "tracker_name", metavar="NAME", help="Association method. [default: sort]")
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Detect on every N-th frame.")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), help="End after this many seconds of the stream.")
+@click.option("--duration", type=SECONDS, help="End after this many seconds of the stream.")
 @click.option(
     "--give-up-s",
-    type=click.FloatRange(0),
+    type=SECONDS,
     default=30.0,
     show_default=True,
     help="A live source may be away this long.",

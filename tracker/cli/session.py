@@ -7,17 +7,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Event
 from time import perf_counter
 from typing import Any
 
 from tracker import __version__
-from tracker.capture import Source, open_source
+from tracker.capture import Source, mask_credentials, open_source
 from tracker.cli.progress import Progress
 from tracker.config import Settings
 from tracker.detect import EngineDetector, open_detector, plan
-from tracker.errors import Interrupted, SourceLost, TrackerError
+from tracker.errors import Interrupted, SourceLost, TrackerError, WriteError
 from tracker.interfaces import Sink
 from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
@@ -129,7 +129,7 @@ class Session:
 
     def _loop(self, source: Source, detector: EngineDetector, outputs: Sink) -> tuple[Outcome, Exception | None]:
         """Run the pipeline and finish or abandon the outputs."""
-        progress = Progress(_total(source.info, self.flags["duration"]))
+        progress = Progress(None if source.info.live else source.info.frame_count)
         pipeline = Pipeline(
             source,
             detector,
@@ -140,7 +140,7 @@ class Session:
             stop=self.stop,
             meters=self.meters,
             status=self.status,
-            on_frame=lambda status: progress.update(status.captured - status.in_flight, status.fps, status.tracks),
+            on_frame=lambda status: progress.update(status.finished, status.fps, status.tracks),
         )
         error: Exception | None = None
         try:
@@ -197,9 +197,9 @@ class Session:
                 "captured": status.captured + sum(late.values()),
                 "processed": status.processed,
                 "dropped": {**status.dropped, **late},
-                "in_flight": status.in_flight,
+                "in_flight": status.captured - status.finished,
             },
-            "fps": round(status.processed / status.wall_s, 2) if status.wall_s else 0.0,
+            "fps": round(status.finished / status.wall_s, 2) if status.wall_s else 0.0,
             "stages": stages,
             "bottleneck": self.meters.bottleneck(groups),
             "runtime": engine.runtime,
@@ -224,8 +224,11 @@ class Session:
                 temporary = partial_path(self.paths.summary)
                 temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
                 temporary.replace(self.paths.summary)
-            except OSError as error:  # a full disk, most likely the reason why the run ended
-                say(f"warning: the summary {self.paths.summary} could not be written: {error.strerror}")
+            except OSError as error:
+                problem = f"the summary {self.paths.summary} could not be written: {error.strerror}"
+                if summary["outcome"] != Outcome.FAILED.value:
+                    raise WriteError(problem) from None
+                say(f"warning: {problem}")  # a full disk, most likely the reason why the run failed
         frames = summary["frames"]
         dropped = "".join(f", {number} dropped ({reason})" for reason, number in frames["dropped"].items())
         say(
@@ -235,7 +238,8 @@ class Session:
         partial = summary["outcome"] == Outcome.FAILED.value
         for name, path in self.paths.named().items():
             shown = partial_path(path) if partial and name != "summary" else path
-            print(f"{name:8} {shown}")
+            if shown.exists():
+                print(f"{name:8} {shown}")
 
 
 def _model(detector: EngineDetector) -> dict[str, Any]:
@@ -250,17 +254,13 @@ def _model(detector: EngineDetector) -> dict[str, Any]:
 
 
 def default_output(source: str) -> Path:
-    """`<name>.tracked.mp4` in the working directory."""
-    stem = Path(source.rstrip("/").split("?")[0]).stem.strip("*.") if source != "-" else "stdin"
-    if "://" in source:
-        stem = Path(source.split("://", 1)[1].split("?", maxsplit=1)[0].rsplit("@", maxsplit=1)[-1].rstrip("/")).stem
-    return Path(f"{stem or 'output'}.tracked.mp4")
-
-
-def _total(info: StreamInfo, duration_s: float | None) -> int | None:
-    """Frames to expect, for the progress bar only."""
-    if info.live or info.frame_count is None:
-        return None
-    if duration_s and info.frame_rate:
-        return min(info.frame_count, round(duration_s * float(info.frame_rate)))
-    return info.frame_count
+    """`<name>.tracked.mp4` in the working directory; of an address its last part, or its host."""
+    name = mask_credentials(source)
+    if source == "-":
+        name = "stdin"
+    elif "://" in name:
+        place = name.split("://", 1)[1].split("?", 1)[0].rsplit("@", 1)[-1].strip("/").replace(":", "-")
+        name = PurePosixPath(place).stem if "/" in place else place
+    else:
+        name = Path(source.rstrip("/")).stem.strip("*.")
+    return Path(f"{name or 'output'}.tracked.mp4")

@@ -28,6 +28,7 @@ class Sort:
         self._scores = np.zeros(0, np.float32)
         self._last_s = np.zeros(0)  # time of the last matched detection
         self._confirmed = np.zeros(0, bool)
+        self._seen = np.zeros(0, bool)  # matched or made in the newest update; two frames may have one time
         self._next_id = 1
         self._start_s: float | None = None
         self._now_s = 0.0
@@ -45,18 +46,19 @@ class Sort:
         found = detections[(detections.scores >= self.settings.min_score) & (areas(detections.boxes) > 0)]
         self._filter.predict(time_s - self._now_s)
         self._now_s = time_s
+        self._seen[:] = False
         rows, columns = self._associate(found)
         self._correct(found, rows, columns)
         new = np.ones(len(found), bool)
         new[columns] = False
         self._create(found[new])
         self._remove()
-        return self.all()[self._confirmed & (self._last_s == time_s)]
+        return self.all()[self._confirmed & self._seen]
 
     def all(self) -> Tracks:
         """Every living track: tentative, confirmed and lost."""
         missed = (self._now_s - self._last_s).astype(np.float32)
-        state = np.where(self._confirmed, np.where(missed > 0, LOST, CONFIRMED), TENTATIVE).astype(np.int64)
+        state = np.where(self._confirmed, np.where(self._seen, CONFIRMED, LOST), TENTATIVE).astype(np.int64)
         boxes = cxcywh_to_xyxy(self._filter.mean[:, :4]).astype(np.float32)
         return Tracks(self._ids, boxes, self._scores, self._class_ids, missed, state)
 
@@ -71,10 +73,11 @@ class Sort:
         self._filter.update(rows, xyxy_to_cxcywh(found.boxes[columns].astype(np.float64)))
         self._scores[rows] = found.scores[columns]
         self._last_s[rows] = self._now_s
+        self._seen[rows] = True
         self._hits[rows] += 1
         assert self._start_s is not None
         early = self._now_s - self._start_s < self.settings.warm_s
-        self._confirmed |= (self._hits >= self.settings.min_hits) | ((self._last_s == self._now_s) & early)
+        self._confirmed |= (self._hits >= self.settings.min_hits) | (self._seen & early)
 
     def _create(self, found: Detections) -> None:
         """Every detection left over starts a tentative track."""
@@ -90,6 +93,7 @@ class Sort:
         self._scores = np.concatenate((self._scores, found.scores))
         self._last_s = np.concatenate((self._last_s, np.full(count, self._now_s)))
         self._confirmed = np.concatenate((self._confirmed, np.full(count, sure)))
+        self._seen = np.concatenate((self._seen, np.ones(count, bool)))
 
     def _remove(self) -> None:
         """Tracks unseen for too long go; a tentative one has less patience."""
@@ -99,4 +103,5 @@ class Sort:
             return
         self._filter.keep(stay)
         self._ids, self._class_ids, self._hits = self._ids[stay], self._class_ids[stay], self._hits[stay]
-        self._scores, self._last_s, self._confirmed = self._scores[stay], self._last_s[stay], self._confirmed[stay]
+        self._scores, self._last_s = self._scores[stay], self._last_s[stay]
+        self._confirmed, self._seen = self._confirmed[stay], self._seen[stay]
