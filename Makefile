@@ -12,12 +12,16 @@ HEADLESS := --force-reinstall --no-deps opencv-python-headless
 DEMO := .venv
 TEST := .venv-test
 
+SOURCES := $(shell find engines tracker -type f -not -name '*.pyc')
+
 .PHONY: demo test check sample clean
 
-demo: $(DEMO)/ready
+demo: $(DEMO)/package
 	$(DEMO)/bin/tracker run --source samples/street.mp4 --output demo/street.tracked.mp4 --mot demo/street.txt \
 	    --jsonl demo/street.jsonl --summary demo/street.json --overwrite
 	$(DEMO)/bin/tracker eval --gt samples/street_gt --results demo/street.txt
+	@echo 'Written: demo/street.tracked.mp4 (the annotated video), demo/street.txt and demo/street.jsonl (the tracks),' \
+	    'demo/street.json (the summary).'
 
 test: $(TEST)/ready
 	$(TEST)/bin/python -m pytest $(PYTEST_ARGS)
@@ -34,6 +38,11 @@ $(DEMO)/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/python $(PIP) '.[eval]'
 	$(DEMO)/bin/python $(PIP) $(HEADLESS)
+	@touch $@ $(DEMO)/package
+
+# The demo runs the package as a user installs it, so a change of the sources is installed again.
+$(DEMO)/package: $(DEMO)/ready $(SOURCES)
+	$(DEMO)/bin/python $(PIP) --force-reinstall --no-deps .
 	@touch $@
 
 $(TEST)/ready: pyproject.toml $(CONSTRAINTS)
