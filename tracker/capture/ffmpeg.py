@@ -38,6 +38,9 @@ Lines = list[tuple[int, str, str]]
 # Without a handler, Python's logging prints FFmpeg's messages of a file's damage on the terminal.
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
+# Tags in a broken encoding must not keep a video from opening. From 19 on PyAV is lenient by itself.
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 
 class Reason(Enum):
     """Why a source could not be had. The value is for people."""

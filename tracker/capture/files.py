@@ -56,7 +56,7 @@ class FileReader:
         with ffmpeg.LOG.listen() as lines:
             try:
                 # "file:" keeps a colon in the name from being taken for a protocol.
-                container = av.open(f"file:{self.name}", metadata_errors="replace")
+                container = av.open(f"file:{self.name}", **ffmpeg.LENIENT)
             except av.FFmpegError as error:
                 raise self._refusal(error, lines) from None
         with container:

@@ -151,14 +151,15 @@ class LiveReader:
             options = {"reconnect": "1", "reconnect_delay_max": "2"}
         open_s = max(MIN_OPEN_S, min(self._patience.open_s, self._left_s()))
         read_s = min(self._read_s, self._patience.give_up_s)
-        return av.open(
+        container: InputContainer = av.open(
             self._url,
             "r",
             format=self._format,
             options=options,
-            metadata_errors="replace",
+            **ffmpeg.LENIENT,
             timeout=(open_s, read_s),
         )
+        return container
 
     def _live_frames(self, container: InputContainer, halt: Halt) -> Generator[Frame, None, None]:
         """Frames of a connection that has no end of its own."""

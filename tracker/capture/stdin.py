@@ -85,7 +85,7 @@ class StdinReader:
             file = self._readable(halt, spool)
             with ffmpeg.LOG.listen() as lines:
                 try:
-                    container = av.open(file, "r", metadata_errors="replace")
+                    container = av.open(file, "r", **ffmpeg.LENIENT)
                 except av.FFmpegError as error:
                     said = ffmpeg.explain(error, lines)
                     raise SourceError(f"standard input is not a video that can be read from a pipe: {said}") from None

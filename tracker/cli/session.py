@@ -220,11 +220,13 @@ class Session:
     def _report(self, summary: dict[str, Any]) -> None:
         """Write the summary file and tell the person what there is now."""
         if self.paths.summary:
+            temporary = partial_path(self.paths.summary)
             try:
-                temporary = partial_path(self.paths.summary)
                 temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
                 temporary.replace(self.paths.summary)
             except OSError as error:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
                 problem = f"the summary {self.paths.summary} could not be written: {error.strerror}"
                 if summary["outcome"] != Outcome.FAILED.value:
                     raise WriteError(problem) from None
