@@ -3,8 +3,8 @@
 python -m benchmarks.detector --data DIR --model street6 --model yolox_nano.onnx [--json out.json]
 
 DIR is a folder with `detect/` (val.txt, images, labels, ignore) and `coco128/`. Unsure boxes are crowd regions: what is
-found on them counts neither way. Milliseconds are of letterbox, inference and suppression of a 768x432 video frame, batch 1, all
-cores on one picture.
+found on them counts neither way. Milliseconds are of letterbox, inference and suppression of a video frame of 768x432,
+batch 1, all cores on one picture.
 """
 
 from __future__ import annotations

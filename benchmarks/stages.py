@@ -6,7 +6,7 @@ import gc
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -17,13 +17,14 @@ import numpy as np
 
 import engines
 from benchmarks.inject import boxes
+from benchmarks.kill import loop_clip
 from tracker.capture import open_source
 from tracker.config import DetectSettings, TrackerSettings, WriteSettings
-from tracker.detect import EngineDetector, open_detector, plan
+from tracker.detect import EngineDetector, open_detector, share_cores
 from tracker.detect.detector import pack
 from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
-from tracker.structures import Detections, Frame, StreamInfo
+from tracker.structures import Detections, Frame
 from tracker.track import make_tracker
 from tracker.write.outputs import OutputPaths, open_outputs
 
@@ -70,7 +71,7 @@ def once(clip: Path, onnx: Path | None, precision: str, preset: str) -> dict[str
         status = Status()
         write = WriteSettings(preset=preset)  # type: ignore[arg-type]
         sink = open_outputs(OutputPaths(video=folder / "o.mp4"), info, detector.class_names, write, panel=status.lines)
-        workers = plan(settings, False).workers
+        workers = share_cores(settings, False).workers
         Pipeline(source, injected, make_tracker(TrackerSettings()), sink, workers=workers, status=status).run()
         sink.close()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -160,29 +161,6 @@ def alone(clip: Path, onnx: Path | None, precision: str, preset: str, runs: int)
           f"overlap {sum(wall.values()) / total_wall:.2f}x (wanted >= 1.5)")  # fmt: skip
 
 
-class Looped:
-    """A clip over and over, as one stream of `count` frames."""
-
-    def __init__(self, clip: Path, count: int) -> None:
-        """Probe the clip."""
-        self._clip, self._count = clip, count
-        with open_source(str(clip)) as source:
-            self.info: StreamInfo = source.info
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Frames with running index and time."""
-        index, rate = 0, float(self.info.frame_rate or 25)
-        while index < self._count:
-            with open_source(str(self._clip)) as source:
-                for frame in source:
-                    if index < self._count:
-                        yield Frame(index, index / rate, frame.picture, 1 / rate)
-                        index += 1
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 def resident_mb() -> float:
     """Resident memory of this process, MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -197,13 +175,14 @@ def memory(clip: Path, onnx: Path | None, frames: int) -> None:
         if status.processed % 200 == 0:
             samples.append((status.processed, resident_mb()))
 
-    with tempfile.TemporaryDirectory() as folder:
-        source = Looped(clip, frames)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        loop_clip(clip, Path(folder, "long.mkv"), frames)
+        source = stack.enter_context(open_source(str(Path(folder, "long.mkv"))))
         detector, _ = open_detector(settings, (source.info.width, source.info.height))
         paths = OutputPaths(video=Path(folder, "o.mp4"), mot=Path(folder, "o.txt"), jsonl=Path(folder, "o.jsonl"))
         sink = open_outputs(paths, source.info, detector.class_names, WriteSettings(), panel=status.lines)
         pipeline = Pipeline(
-            source, Injected(detector), make_tracker(TrackerSettings()), sink, workers=plan(settings, False).workers,
+            source, Injected(detector), make_tracker(TrackerSettings()), sink, workers=share_cores(settings, False).workers,
             meters=Meters(), on_frame=sample, status=status,
         )  # fmt: skip
         pipeline.run()

@@ -67,7 +67,7 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> str:
-        """Precision that really is in use: "fp32", "bf16", ..."""
+        """Precision that really is in use: "fp32", "bf16", ...; "int8+bf16": a quantised graph, bf16 between."""
 
     @property
     def device(self) -> str:

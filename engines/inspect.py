@@ -65,4 +65,16 @@ def _inspect_openvino(model: Path) -> ModelSignature:
                 key: str(value.value if hasattr(value, "value") else value)
                 for key, value in network.get_rt_info(section).value.items()
             }
+    metadata |= _notes_beside(model)
     return ModelSignature(tuple(map(spec_of, network.inputs)), tuple(map(spec_of, network.outputs)), metadata)
+
+
+def _notes_beside(model: Path) -> dict[str, str]:
+    """What ultralytics' exporter notes about an OpenVINO IR: in `metadata.yaml` of its folder, not in the model."""
+    import yaml
+
+    try:
+        notes = yaml.safe_load((model.parent / "metadata.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return {str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {}

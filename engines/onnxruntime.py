@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,15 @@ DTYPES = {
     "tensor(double)": np.float64,
     "tensor(bool)": np.bool_,
 }
+INT8_OPERATORS = (
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+)
 
 
 class OnnxRuntimeEngine:
@@ -35,7 +45,8 @@ class OnnxRuntimeEngine:
         """Load `model` (.onnx).
 
         Raises:
-            EngineUnavailable: onnxruntime is not installed, or a device other than the CPU is asked for.
+            EngineUnavailable: onnxruntime is not installed, or a device other than the CPU or another precision than
+                the model's is asked for.
             EngineLoadError: not an ONNX file, or one that ONNX Runtime refuses.
         """
         try:
@@ -44,10 +55,8 @@ class OnnxRuntimeEngine:
             raise EngineUnavailable(f"onnxruntime cannot be imported ({error}); pip install onnxruntime") from None
         if options.device not in ("auto", "cpu"):
             raise EngineUnavailable(f"onnxruntime runs on the cpu here, device {options.device} was asked for")
-        if options.precision not in ("auto", "fp32"):
-            raise EngineUnavailable(
-                f"onnxruntime runs a model as it is (fp32), precision {options.precision} was asked for"
-            )
+        if model.suffix.lower() in (".xml", ".tflite"):
+            raise EngineLoadError(f"onnxruntime reads .onnx, {model} is {model.suffix}; use --runtime openvino")
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 4
@@ -61,8 +70,12 @@ class OnnxRuntimeEngine:
         self.runtime, self.device = f"onnxruntime {ort.__version__}", "cpu"
         self.inputs = tuple(spec_of(node, options.shape.get(node.name)) for node in self._session.get_inputs())
         self.outputs = tuple(spec_of(node, None) for node in self._session.get_outputs())
-        half = any(spec.dtype == np.float16 for spec in self.inputs + self.outputs)
-        self.precision = "fp16" if half else "fp32"
+        floats = "fp16" if any(spec.dtype == np.float16 for spec in self.inputs + self.outputs) else "fp32"
+        self.precision = f"int8+{floats}" if _quantised(model) else floats
+        if options.precision not in ("auto", floats):
+            raise EngineUnavailable(
+                f"onnxruntime runs a model as it is ({self.precision}), precision {options.precision} was asked for"
+            )
         self._names = [spec.name for spec in self.outputs]
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -76,6 +89,15 @@ class OnnxRuntimeEngine:
 
     def close(self) -> None:
         """Nothing to do: the session goes with the object."""
+
+
+def _quantised(model: Path) -> bool:
+    """True if the graph computes in 8-bit integers. Searched in the file's bytes: the session does not tell its nodes.
+
+    Protobuf writes a node's operator as the field's tag (0x22), the length and the name.
+    """
+    with model.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return any(content.find(bytes((0x22, len(name))) + name.encode()) >= 0 for name in INT8_OPERATORS)
 
 
 def spec_of(node: object, fixed: tuple[int, ...] | None) -> TensorSpec:

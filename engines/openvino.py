@@ -53,7 +53,8 @@ class OpenVinoEngine:
         version = openvino.get_version().split("-")[0]
         self.runtime, self.device = f"openvino {version}", "cpu"
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.precision = {value: key for key, value in PRECISIONS.items()}.get(kind, kind)
+        floats = {value: key for key, value in PRECISIONS.items()}.get(kind, kind)
+        self.precision = f"int8+{floats}" if _quantised(network) else floats
         self.inputs = tuple(spec_of(port) for port in self._compiled.inputs)
         self.outputs = tuple(spec_of(port) for port in self._compiled.outputs)
         # One request an inference in flight; they are handed out and given back, so any thread may call.
@@ -97,6 +98,19 @@ def _properties(core: Any, options: EngineOptions) -> dict[str, str]:
             )
         config["INFERENCE_PRECISION_HINT"] = wanted
     return config
+
+
+def _quantised(network: Any) -> bool:
+    """True if the graph computes in 8-bit integers: it holds FakeQuantize, or weights of one byte."""
+    return any(
+        node.get_type_name() == "FakeQuantize"
+        or (
+            node.get_type_name() == "Constant"
+            and node.get_element_type().get_type_name() in ("i8", "u8")
+            and len(node.get_output_shape(0)) > 1
+        )
+        for node in network.get_ops()
+    )
 
 
 def spec_of(port: Any) -> TensorSpec:

@@ -9,10 +9,12 @@ import struct
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from tests.capture.clips import MOST, Clip, grainy, read_shade, write_sound_only
+from tests.fakes import write_clip
 from tracker.capture import open_source
 from tracker.capture.buffer import Source
 from tracker.errors import SourceError
@@ -331,3 +333,20 @@ def test_real_footage_is_complete(data: Path) -> None:
         assert len(frames) == count
         assert sum(frame.duration_s for frame in frames) == pytest.approx(length_s, abs=1e-3)
         assert source.warnings == []
+
+
+def test_reopening_a_file_does_not_pile_up_memory(tmp_path: Path) -> None:
+    """PyAV ties the first picture into a cycle that holds the decoder's buffers: nothing may be left of it."""
+    path = tmp_path / "a.mp4"
+    write_clip(path, frames=5)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with open_source(str(path)) as source:
+                assert sum(1 for _ in source) == 5
+            source.close()
+            del source
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame)]
+    finally:
+        gc.enable()

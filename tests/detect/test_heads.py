@@ -1,12 +1,19 @@
-"""Every head decodes a box that was encoded by its family's own formula; unknown outputs are refused."""
+"""Every head decodes a box that was encoded by its family's own formula."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tracker.detect.heads import HEADS, cells, decode_cells, decode_end2end, decode_yolov8, decode_yolox, recognise
-from tracker.errors import ModelError
+from tracker.detect.heads import (
+    HEADS,
+    cells,
+    decode_cells,
+    decode_end2end,
+    decode_yolo_nas,
+    decode_yolov8,
+    decode_yolox,
+)
 
 SIZE = (64, 96)  # height, width
 COUNT = 8 * 12 + 4 * 6 + 2 * 3
@@ -51,26 +58,13 @@ def test_end2end_head() -> None:
     assert boxes.tolist() == [[1, 2, 3, 4]] and labels.tolist() == [5]
 
 
-@pytest.mark.parametrize(
-    ("shapes", "head", "classes"),
-    [
-        ({"output": (1, COUNT, 85)}, "yolox", 80),
-        ({"output0": (1, 3 * COUNT, 85)}, "yolov5", 80),
-        ({"output0": (1, 84, COUNT)}, "yolov8", 80),
-        ({"output0": (1, 300, 6)}, "end2end", 0),
-        ({"scores": (1, COUNT, 6), "sides": (1, COUNT, 4)}, "cells", 6),
-        ({"num_dets": (1, 1), "boxes": (1, 100, 4), "scores": (1, 100), "classes": (1, 100)}, "efficient_nms", 0),
-    ],
-)
-def test_heads_are_recognised_from_their_outputs(shapes, head, classes) -> None:
-    assert recognise(shapes, SIZE) == (head, classes)
-    assert head in HEADS
-
-
-@pytest.mark.parametrize("shapes", [{"logits": (1, 1000)}, {"a": (1, 10, 10), "b": (1, 3)}, {"mask": (1, 21, 64, 96)}])
-def test_other_outputs_are_named(shapes) -> None:
-    with pytest.raises(ModelError, match=next(iter(shapes))):
-        recognise(shapes, SIZE)
+def test_yolo_nas_head() -> None:
+    boxes, scores = np.zeros((COUNT, 4), np.float32), np.zeros((COUNT, 3), np.float32)
+    boxes[7], scores[7, 2] = (20, 30, 60, 50), 0.9
+    for outputs in ([boxes, scores], [scores, boxes]):
+        found, best, labels = decode_yolo_nas(outputs, SIZE, 0.5)
+        assert found.tolist() == [[20, 30, 60, 50]] and labels.tolist() == [2]
+        assert best == pytest.approx([0.9])
 
 
 @pytest.mark.parametrize("name", sorted(HEADS))
@@ -78,7 +72,10 @@ def test_nothing_found_is_empty(name: str) -> None:
     outputs = {
         "cells": [np.zeros((COUNT, 3)), np.zeros((COUNT, 4))],
         "yolox": [np.zeros((COUNT, 8))],
+        "yolox_decoded": [np.zeros((COUNT, 8))],
+        "yolov6": [np.zeros((COUNT, 8))],
         "yolov5": [np.zeros((COUNT * 3, 8))],
+        "yolo_nas": [np.zeros((COUNT, 4)), np.zeros((COUNT, 3))],
         "yolov8": [np.zeros((7, COUNT))],
         "end2end": [np.zeros((300, 6))],
         "efficient_nms": [np.zeros(1, np.int32), np.zeros((100, 4)), np.zeros(100), np.zeros(100)],

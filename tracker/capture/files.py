@@ -59,7 +59,7 @@ class FileReader:
                 container = av.open(f"file:{self.name}", **ffmpeg.LENIENT)
             except av.FFmpegError as error:
                 raise self._refusal(error, lines) from None
-        with container:
+        with ffmpeg.released(container):
             yield from opened_frames(self, container, halt)
 
     def overdue(self) -> Exception | None:

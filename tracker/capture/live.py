@@ -129,7 +129,7 @@ class LiveReader:
                 container = self._open()
             except (av.FFmpegError, OSError) as error:
                 raise loss(error, lines) from None
-        with container:
+        with ffmpeg.released(container):
             try:
                 if self.info is None:
                     self.live = not is_finite(container)

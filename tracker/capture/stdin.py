@@ -89,7 +89,7 @@ class StdinReader:
                 except av.FFmpegError as error:
                     said = ffmpeg.explain(error, lines)
                     raise SourceError(f"standard input is not a video that can be read from a pipe: {said}") from None
-            with container:
+            with ffmpeg.released(container):
                 yield from opened_frames(self, container, halt)
 
     def overdue(self) -> Exception | None:

@@ -12,7 +12,7 @@ from tracker.capture import Source, open_source
 from tracker.cli.progress import Progress
 from tracker.cli.session import say
 from tracker.config import DetectSettings
-from tracker.detect import EngineDetector, open_detector, plan
+from tracker.detect import EngineDetector, open_detector, share_cores
 from tracker.detect.card import COCO_CLASSES
 from tracker.errors import SourceLost
 from tracker.meters import Rate
@@ -63,7 +63,7 @@ class DetectSession:
                 raise
             for writer in writers:
                 writer.close()
-            for warning in source.warnings:
+            for warning in (*source.warnings, *detector.warnings):
                 say(f"warning: {warning}")
             dropped = "".join(f", {number} dropped ({reason})" for reason, number in source.dropped.items())
             engine = detector.engine
@@ -95,7 +95,7 @@ class DetectSession:
     def _loop(self, source: Source, detector: EngineDetector, writers: Sequence[Writer]) -> int:
         """Write every frame; returns the number of detections. What a lost source gave before is finished."""
         workers, status, rate, found = (
-            plan(self.settings, source.info.live).workers,
+            share_cores(self.settings, source.info.live).workers,
             self.status,
             Rate(perf_counter()),
             0,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from tracker.errors import OutputError, UsageError
+from tracker.write.files import PartialFile
+from tracker.write.outputs import check_paths, make_folders
 
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "FP", "FN", "gt_boxes")
 
@@ -19,11 +22,12 @@ Example:
   tracker eval --gt samples/street_gt --results out.txt""",
 )
 @click.option(
-    "--gt", type=click.Path(path_type=Path), required=True, help="gt.txt, a sequence folder, or a folder of sequences."
+    "--gt",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="gt.txt, or a folder of NAME.txt, NAME/gt.txt or NAME/gt/gt.txt.",
 )
-@click.option(
-    "--results", type=click.Path(path_type=Path), required=True, help="MOT text, or a folder of SEQUENCE.txt."
-)
+@click.option("--results", type=click.Path(path_type=Path), required=True, help="MOT text, or a folder of NAME.txt.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the JSON file.")
 def command(gt: Path, results: Path, json_path: Path | None, overwrite: bool) -> None:
@@ -33,9 +37,10 @@ def command(gt: Path, results: Path, json_path: Path | None, overwrite: bool) ->
     for path in (gt, results):
         if not path.exists():
             raise UsageError(f"{path} does not exist")
-    if json_path and json_path.exists() and not overwrite:
-        raise OutputError(f"{json_path} exists; add --overwrite or choose another --json")
-    table = evaluate(sequences(gt, results))
+    pairs = sequences(gt, results)
+    if json_path:
+        _check(json_path, gt, [path for _, *files in pairs for path in files], overwrite)
+    table = evaluate(pairs)
     width = max(len(name) for name in table)
     click.echo(f"{'':{width}} " + " ".join(f"{name:>8}" for name in COLUMNS))
     for name, row in table.items():
@@ -43,4 +48,24 @@ def command(gt: Path, results: Path, json_path: Path | None, overwrite: bool) ->
             continue
         click.echo(f"{name:{width}} " + " ".join(f"{row[column]:8}" for column in COLUMNS))
     if json_path:
-        json_path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        _write(json_path, table, overwrite)
+
+
+def _check(json_path: Path, gt: Path, inputs: list[Path], overwrite: bool) -> None:
+    """Refuse a --json that can't be written, or that would replace truth or results. Raises OutputError."""
+    for path in inputs:
+        with suppress(OSError):  # not there, or no name for a file: `check_paths` says so
+            if json_path.samefile(path):
+                raise OutputError(f"--json {json_path} is an input of this evaluation; choose another name")
+    check_paths({"--json": json_path}, overwrite=overwrite, source=str(gt))
+
+
+def _write(json_path: Path, table: dict[str, dict[str, float]], overwrite: bool) -> None:
+    """The file appears when it is whole. Raises OutputError or WriteError."""
+    make_folders({"--json": json_path})
+    file = PartialFile(json_path, overwrite=overwrite)
+    try:
+        file.append((json.dumps(table, indent=1) + "\n").encode())
+        file.commit()
+    finally:
+        file.keep()

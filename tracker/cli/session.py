@@ -16,7 +16,7 @@ from tracker import __version__
 from tracker.capture import Source, mask_credentials, open_source
 from tracker.cli.progress import Progress
 from tracker.config import Settings
-from tracker.detect import EngineDetector, open_detector, plan
+from tracker.detect import EngineDetector, open_detector, share_cores
 from tracker.errors import Interrupted, SourceLost, TrackerError, WriteError
 from tracker.interfaces import Sink
 from tracker.meters import Meters
@@ -91,7 +91,7 @@ class Session:
             stack.callback(detector.close)
             self._banner(info, detector, notices)
             outcome, error = self._loop(source, detector, self._open_outputs(info, detector.class_names))
-            for warning in source.warnings:
+            for warning in (*source.warnings, *detector.warnings):
                 say(f"warning: {warning}")
             summary = self._summary(source, detector, outcome, error, perf_counter() - began)
         self._report(summary)
@@ -135,7 +135,7 @@ class Session:
             detector,
             make_tracker(self.settings.tracker),
             outputs,
-            workers=plan(self.settings.detect, source.info.live).workers,
+            workers=share_cores(self.settings.detect, source.info.live).workers,
             stride=self.flags["stride"],
             stop=self.stop,
             meters=self.meters,
@@ -183,7 +183,7 @@ class Session:
         """The summary, as documented in the README."""
         status, late = self.status, dict(source.dropped)
         stages = self.meters.table()
-        workers = plan(self.settings.detect, source.info.live).workers
+        workers = share_cores(self.settings.detect, source.info.live).workers
         groups = {name: (parts, workers if name == "detect" else 1) for name, parts in GROUPS.items()}
         engine = detector.engine
         return {
@@ -212,7 +212,7 @@ class Session:
             "tracks": len(status.seen),
             "duration_s": round(status.end_s - (status.first_s or 0.0), 6),
             "wall_s": round(wall_s, 3),
-            "warnings": list(source.warnings),
+            "warnings": [*source.warnings, *detector.warnings],
             "outputs": {name: str(path) for name, path in self.paths.named().items()},
             "settings": self.settings.model_dump(mode="json"),
         }

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tracker.detect.card import ModelCard, find_card, zoo
 from tracker.detect.detector import EngineDetector
-from tracker.detect.open import Plan, open_detector, plan
+from tracker.detect.open import Sharing, open_detector, share_cores
 
-__all__ = ["EngineDetector", "ModelCard", "Plan", "find_card", "open_detector", "plan", "zoo"]
+__all__ = ["EngineDetector", "ModelCard", "Sharing", "find_card", "open_detector", "share_cores", "zoo"]

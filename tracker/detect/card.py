@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -17,93 +19,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tracker.config import nearest
 from tracker.errors import ModelError
 
-HeadName = Literal["auto", "cells", "yolox", "yolov5", "yolov8", "end2end", "efficient_nms"]
+HeadName = Literal[
+    "auto", "cells", "yolox", "yolox_decoded", "yolov5", "yolov6", "yolov8", "yolo_nas", "end2end", "efficient_nms"
+]
 MODEL_SUFFIXES = (".onnx", ".xml", ".tflite")
+OURS = re.compile(r"^(file|head|input)\s*:", re.MULTILINE)
+"""Keys that only a card has."""
 
-COCO_CLASSES = tuple(
-    [
-        "person",
-        "bicycle",
-        "car",
-        "motorcycle",
-        "airplane",
-        "bus",
-        "train",
-        "truck",
-        "boat",
-        "traffic light",
-        "fire hydrant",
-        "stop sign",
-        "parking meter",
-        "bench",
-        "bird",
-        "cat",
-        "dog",
-        "horse",
-        "sheep",
-        "cow",
-        "elephant",
-        "bear",
-        "zebra",
-        "giraffe",
-        "backpack",
-        "umbrella",
-        "handbag",
-        "tie",
-        "suitcase",
-        "frisbee",
-        "skis",
-        "snowboard",
-        "sports ball",
-        "kite",
-        "baseball bat",
-        "baseball glove",
-        "skateboard",
-        "surfboard",
-        "tennis racket",
-        "bottle",
-        "wine glass",
-        "cup",
-        "fork",
-        "knife",
-        "spoon",
-        "bowl",
-        "banana",
-        "apple",
-        "sandwich",
-        "orange",
-        "broccoli",
-        "carrot",
-        "hot dog",
-        "pizza",
-        "donut",
-        "cake",
-        "chair",
-        "couch",
-        "potted plant",
-        "bed",
-        "dining table",
-        "toilet",
-        "tv",
-        "laptop",
-        "mouse",
-        "remote",
-        "keyboard",
-        "cell phone",
-        "microwave",
-        "oven",
-        "toaster",
-        "sink",
-        "refrigerator",
-        "book",
-        "clock",
-        "vase",
-        "scissors",
-        "teddy bear",
-        "hair drier",
-        "toothbrush",
-    ]
-)
+COCO_CLASSES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
+    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+UNKNOWN_COUNT = 1000
+"""Names made up where a graph with suppression inside does not show how many classes it knows."""
 
 
 class InputCard(BaseModel):
@@ -180,13 +114,49 @@ def find_card(model: str) -> tuple[ModelCard | None, Path]:
         raise ModelError(
             f"model file {model} has the suffix '{path.suffix}'; wanted is one of {', '.join(MODEL_SUFFIXES)}"
         )
-    beside = path.with_suffix(".yaml")
-    if not beside.exists():
-        return None, path
+    card = _read_card(path.with_suffix(".yaml"))
+    if card is not None:
+        verify(card, path)
+    return card, path
+
+
+def _read_card(path: Path) -> ModelCard | None:
+    """The card in this file; None where there is none, or somebody else's YAML that happens to lie there.
+
+    Raises:
+        ModelError: it is meant as a card and has a mistake.
+    """
     try:
-        return ModelCard(**yaml.safe_load(beside.read_text(encoding="utf-8"))), path
-    except (OSError, TypeError, yaml.YAMLError, ValidationError):
-        return None, path  # somebody else's YAML that happens to lie there
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        if OURS.search(text):
+            raise ModelError(f"card {path} is not YAML: {' '.join(str(error).split())}") from None
+        return None
+    # Ultralytics' files of an architecture have a `head` too: a list of layers.
+    if not isinstance(content, dict) or not any(
+        key in content and not isinstance(content[key], list) for key in ("file", "head", "input")
+    ):
+        return None
+    try:
+        return ModelCard.model_validate(content)
+    except ValidationError as error:
+        raise ModelError(f"card {path}: {_reason(error)}") from None
+
+
+def _reason(error: ValidationError) -> str:
+    """The first of pydantic's complaints, on one line."""
+    first = error.errors()[0]
+    where, name = ".".join(map(str, first["loc"])), str(first["loc"][-1])
+    if first["type"] == "extra_forbidden":
+        known = InputCard if len(first["loc"]) > 1 else ModelCard
+        return f"unknown key '{where}', {nearest(name, list(known.model_fields))}"
+    if first["type"] == "missing":
+        return f"key '{where}' is missing"
+    return f"key '{where}': {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
 
 
 def _only_ir(folder: Path) -> Path:
@@ -199,25 +169,46 @@ def _only_ir(folder: Path) -> Path:
 
 def verify(card: ModelCard, path: Path) -> None:
     """Raise ModelError unless the file has the card's SHA-256."""
-    if card.sha256 and sha256_of(path) != card.sha256:
+    if card.sha256 and sha256_of(path) != card.sha256.lower():
         raise ModelError(
-            f"model {card.name} is damaged: {path} differs from its card's SHA-256; install the package again"
+            f"model {card.name} is damaged: {path} differs from its card's SHA-256; "
+            "install it again, or correct the card"
         )
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a model file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a model, hexadecimal; of an OpenVINO IR that of the .xml followed by its weights in the .bin."""
+    digest = hashlib.sha256(path.read_bytes())
+    weights = path.with_suffix(".bin")
+    if path.suffix.lower() == ".xml" and weights.exists():
+        digest.update(weights.read_bytes())
+    return digest.hexdigest()
 
 
-def class_names(card: ModelCard | None, metadata: dict[str, str], count: int) -> tuple[str, ...]:
-    """Names of `count` classes: the card's, the file's own metadata (as ultralytics writes it), COCO's, or made up."""
-    if card is not None and len(card.classes) == count:
-        return card.classes
+def class_names(given: Sequence[str], metadata: Mapping[str, str], count: int) -> tuple[str, ...]:
+    """Names of `count` classes (0: unknown): the card's, the file's own metadata (as ultralytics writes it), or ours.
+
+    Raises:
+        ModelError: the card or the metadata name another number of classes than the outputs have.
+    """
+    for names, where in ((tuple(given), "card"), (names_in(metadata), "metadata")):
+        if names and count and len(names) != count:
+            raise ModelError(
+                f"the model's outputs have {count} classes, its {where} names {len(names)}: "
+                f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}; "
+                + ("correct the card" if where == "card" else "is it an export of another task than detect?")
+            )
+        if names:
+            return names
+    return COCO_CLASSES if count == len(COCO_CLASSES) else tuple(f"class_{k}" for k in range(count or UNKNOWN_COUNT))
+
+
+def names_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The class names in a file's metadata, "{0: 'person', ...}" or "['person', ...]"; empty where there are none."""
     try:
-        named = ast.literal_eval(metadata.get("names", "{}"))
+        named = ast.literal_eval(metadata.get("names", ""))
     except (ValueError, SyntaxError):
-        named = {}
-    if isinstance(named, dict) and len(named) == count and all(k in named for k in range(count)):
-        return tuple(str(named[k]) for k in range(count))
-    return COCO_CLASSES if count == len(COCO_CLASSES) else tuple(f"class_{k}" for k in range(count))
+        return ()
+    if isinstance(named, dict) and set(named) == set(range(len(named))):
+        named = [named[k] for k in range(len(named))]
+    return tuple(map(str, named)) if isinstance(named, (list, tuple)) else ()

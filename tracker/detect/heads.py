@@ -6,14 +6,12 @@ and class ids (K,) int64 of the candidates that reach `score`, before suppressio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from tracker.errors import ModelError
 
 Array = NDArray[Any]
 Candidates = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
@@ -64,7 +62,7 @@ def decode_yolox(outputs: list[Array], size_hw: tuple[int, int], score: float) -
 
 
 def decode_yolov5(outputs: list[Array], size_hw: tuple[int, int], score: float) -> Candidates:
-    """YOLOv5 and v7 exports (A, 5 + C): centre, sides in pixels, objectness, class scores."""
+    """YOLOv5, v6, v7 and YOLOX decoded in the graph (A, 5 + C): centre, sides in pixels, objectness, class scores."""
     raw = outputs[0]
     raw = raw[raw[:, 4] >= score].astype(np.float32)
     rows, best, labels = _best(raw[:, 5:] * raw[:, 4:5], score)
@@ -78,6 +76,13 @@ def decode_yolov8(outputs: list[Array], size_hw: tuple[int, int], score: float) 
     raw = raw[:, columns].astype(np.float32).T
     _, best, labels = _best(raw[:, 4:], 0.0)
     return _corners(raw[:, :2], raw[:, 2:4]), best, labels
+
+
+def decode_yolo_nas(outputs: list[Array], size_hw: tuple[int, int], score: float) -> Candidates:
+    """YOLO-NAS exports without suppression: corners in pixels (A, 4) and class scores (A, C), in either order."""
+    boxes, scores = sorted(outputs, key=lambda output: output.shape[1] != 4)
+    rows, best, labels = _best(scores, score)
+    return boxes[rows].astype(np.float32), best, labels
 
 
 def decode_end2end(outputs: list[Array], size_hw: tuple[int, int], score: float) -> Candidates:
@@ -96,39 +101,13 @@ def decode_efficient_nms(outputs: list[Array], size_hw: tuple[int, int], score: 
 HEADS: dict[str, Callable[[list[Array], tuple[int, int], float], Candidates]] = {
     "cells": decode_cells,
     "yolox": decode_yolox,
+    "yolox_decoded": decode_yolov5,
     "yolov5": decode_yolov5,
+    "yolov6": decode_yolov5,
     "yolov8": decode_yolov8,
+    "yolo_nas": decode_yolo_nas,
     "end2end": decode_end2end,
     "efficient_nms": decode_efficient_nms,
 }
 SUPPRESSED = ("end2end", "efficient_nms")
 """Heads whose graph has its own suppression."""
-
-
-def recognise(shapes: Mapping[str, tuple[int, ...]], size_hw: tuple[int, int]) -> tuple[str, int]:
-    """Name of the head and number of classes (0: unknown) from output shapes (batch first) of a run at this input size.
-
-    Raises:
-        ModelError: outputs that no head here understands.
-    """
-    shown = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
-    count = sum((size_hw[0] // stride) * (size_hw[1] // stride) for stride in STRIDES)
-    sizes = list(shapes.values())
-    if len(sizes) == 2 and all(len(s) == 3 and s[1] == count for s in sizes) and 4 in (sizes[0][2], sizes[1][2]):
-        return "cells", sizes[0][2] + sizes[1][2] - 4
-    if len(sizes) == 4 and "num_dets" in "".join(shapes):
-        return "efficient_nms", 0
-    if len(sizes) == 1 and len(sizes[0]) == 3:
-        _, rows, columns = sizes[0]
-        if columns == 6 and rows <= 1000 and rows != count:
-            return "end2end", 0
-        if rows == count and columns > 5:
-            return "yolox", columns - 5
-        if rows == 3 * count and columns > 5:
-            return "yolov5", columns - 5
-        if columns == count and rows > 4:
-            return "yolov8", rows - 4
-    raise ModelError(
-        f"the model's outputs are not those of a known detector: {shown} at input {size_hw[1]}x{size_hw[0]}; "
-        f"wanted are those of {', '.join(HEADS)}"
-    )

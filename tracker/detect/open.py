@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import platform
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import engines
 from tracker.config import DetectSettings
 from tracker.detect.card import InputCard, ModelCard, class_names, find_card, sha256_of
 from tracker.detect.detector import EngineDetector, Identity, Observe, cores, image_input
-from tracker.detect.heads import recognise
 from tracker.detect.letterbox import input_size
-from tracker.errors import ModelError, RequirementError
+from tracker.detect.recognise import agreed_head, input_of
+from tracker.errors import ConfigError, ModelError, RequirementError
 
 MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
-class Plan:
+class Sharing:
     """How the inferences share the cores: `workers` side by side with `threads` each."""
 
     workers: int
     threads: int
 
 
-def plan(settings: DetectSettings, live: bool) -> Plan:
+def share_cores(settings: DetectSettings, live: bool) -> Sharing:
     """One inference a core for files: no core waits for another. All cores on one picture for live sources: latency."""
     workers = settings.workers or (1 if live else min(cores(), MAX_WORKERS))
-    return Plan(workers, max(1, cores() // workers))
+    return Sharing(workers, max(1, cores() // workers))
 
 
 def open_detector(
@@ -40,53 +44,66 @@ def open_detector(
     """Load the detector for pictures of `source` (width, height); None: pictures of many shapes, a square input.
 
     Returns:
-        The detector and notices, one line each: what was tried and did not work.
+        The detector and notices, one line each: what was tried and did not work, what is slower than it need be.
 
     Raises:
-        ModelError: no such model, not a model, or outputs of no known head.
+        ConfigError: `require` and the runtime asked for contradict each other.
+        ModelError: no such model, not a model, outputs of no known head, or a card that contradicts its model.
         RequirementError: `require` or the runtime, device or precision asked for is not there.
     """
+    if require and settings.runtime not in ("auto", require):
+        raise ConfigError(
+            f"runtime {settings.runtime} is asked for and {require} is required; leave one of the two out"
+        )
     card, path = find_card(settings.model)
+    signature = _inspect(path)
+    sharing = share_cores(settings, live)
+    options = engines.EngineOptions(
+        shape=_shapes(signature, card, settings, source), precision=settings.precision, device=settings.device,
+        threads=sharing.threads, streams=sharing.workers,
+    )  # fmt: skip
+    engine, notices = _load(path, settings.runtime, options, require)
+    batch = image_input(engine.inputs).shape[0] or 1
+    if batch > 1:
+        notices.append(f"the model's batch is fixed at {batch}: single frames are padded")
+    card = _complete(card, path, engine, signature)
+    identity = Identity(card.name, sha256_of(path), path, card.head)
+    return EngineDetector(engine, card, identity, settings, observe), notices
+
+
+def _inspect(path: Path) -> engines.ModelSignature:
+    """The model's signature; a model of another task than detection is refused by the notes of its exporter."""
     try:
         signature = engines.inspect(path)
     except engines.EngineUnavailable as error:
         raise RequirementError(str(error)) from None
     except engines.EngineError as error:
         raise ModelError(str(error)) from None
-    look = card.input if card else _guess_input(signature)
-    options = engines.EngineOptions(
-        shape=_shapes(signature, look, settings, source), precision=settings.precision, device=settings.device,
-        threads=plan(settings, live).threads, streams=plan(settings, live).workers,
-    )  # fmt: skip
-    engine, notices = _load(path, settings.runtime, options, require)
-    card = _complete(card, path, look, engine, signature)
-    identity = Identity(card.name, sha256_of(path), path, card.head)
-    return EngineDetector(engine, card, identity, settings, observe), notices
+    task = signature.metadata.get("task", "detect")
+    if task != "detect":
+        raise ModelError(f"model {path} is made for the task '{task}'; wanted is a model for 'detect'")
+    return signature
 
 
-def _guess_input(signature: engines.ModelSignature) -> InputCard:
-    """What a model without a card wants, by what tells the families apart: ultralytics' notes, or YOLOX's raw grid."""
-    shapes = [spec.shape for spec in signature.outputs]
-    raw_grid = (
-        len(shapes) == 1 and len(shapes[0]) == 3 and (shapes[0][2] or 0) > 6 and "stride" not in signature.metadata
-    )
-    sides = [side or 0 for side in image_input(signature.inputs).shape[1:] if side != 3]
-    # The cells of all levels; None, as in the graph itself, where a side is open.
-    count = sum((sides[0] // step) * (sides[1] // step) for step in (8, 16, 32)) if all(sides) else None
-    if raw_grid and shapes[0][1] == count:
-        return InputCard(size=max(sides) or 640, color="bgr", scale=1.0, anchor="top-left")
-    return InputCard()
+def _longer_side(card: ModelCard | None, metadata: Mapping[str, str]) -> int:
+    """Longer side of the input where neither graph nor settings say it: the card's, the exporter's (`imgsz`), 640."""
+    if card is not None and "size" in card.input.model_fields_set:
+        return card.input.size
+    sides = [int(side) for side in re.findall(r"\d+", metadata.get("imgsz", ""))]
+    return max(sides, default=0) or InputCard().size
 
 
 def _shapes(
-    signature: engines.ModelSignature, look: InputCard, settings: DetectSettings, source: tuple[int, int] | None
-) -> dict[str, tuple[int, ...]]:
+    signature: engines.ModelSignature, card: ModelCard | None, settings: DetectSettings,
+    source: tuple[int, int] | None,
+) -> dict[str, tuple[int, ...]]:  # fmt: skip
     """The picture input's shape with open sides filled: the source's shape where the graph allows it."""
     spec = image_input(signature.inputs)
     nhwc = spec.shape[1] != 3
     height, width = spec.shape[1:3] if nhwc else spec.shape[2:4]
-    longer = settings.input_size or look.size
-    fitted = input_size(source, longer, look.multiple) if source else (longer, longer)
+    longer = settings.input_size or _longer_side(card, signature.metadata)
+    multiple = (card.input if card else InputCard()).multiple
+    fitted = input_size(source, longer, multiple) if source else (longer, longer)
     if settings.input_size and height and width and settings.input_size != max(height, width):
         raise ModelError(
             f"the model's input is fixed at {width}x{height}, input_size {settings.input_size} was asked for; "
@@ -131,25 +148,29 @@ def _load(
 
 
 def _complete(
-    card: ModelCard | None, path: Path, look: InputCard, engine: engines.Engine, signature: engines.ModelSignature
+    card: ModelCard | None, path: Path, engine: engines.Engine, signature: engines.ModelSignature
 ) -> ModelCard:
-    """A card with head and classes known, from one run on an empty picture (which warms the engine up as well)."""
+    """A card with head, input and classes known, from one run (which warms the engine up as well).
+
+    Raises:
+        ModelError: the model does not run, no head understands it, or the card or its own notes contradict it.
+    """
     spec = image_input(engine.inputs)
     shape = tuple(side or 1 for side in spec.shape)
     try:
-        outputs = engine.infer({spec.name: np.full(shape, 114, spec.dtype)})
+        arrays = engine.infer({spec.name: _noise(shape, spec.dtype)}).values()
     except engines.EngineError as error:
         raise ModelError(f"{path} does not run: {error}") from None
+    # By the names in the file: a tensor has several in OpenVINO, and it may give another one.
+    outputs = {given.name: array for given, array in zip(signature.outputs, arrays, strict=True)}
     size_hw = (shape[1], shape[2]) if spec.shape[1] != 3 else (shape[2], shape[3])
-    if card is not None and card.head != "auto" and card.classes:
-        return card
-    head, count = recognise({name: output.shape for name, output in outputs.items()}, size_hw)
+    head, count = agreed_head(card, outputs, size_hw)
+    names = class_names(card.classes if card else (), signature.metadata, count)
     base = card or ModelCard(name=path.stem, file=path.name)
-    names = class_names(card, signature.metadata, count or _count_names(signature))
-    return base.model_copy(update={"head": head, "input": look, "classes": names})
+    return base.model_copy(update={"head": head, "input": input_of(head, card), "classes": names})
 
 
-def _count_names(signature: engines.ModelSignature) -> int:
-    """Number of class names in the file's notes; 80 where it has none (exports with NMS do not show the number)."""
-    text = signature.metadata.get("names", "")
-    return text.count(":") or 80
+def _noise(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A picture of gray noise, the same each time: bytes, or 0..1, which every family takes for a (dark) picture."""
+    pixels = np.random.default_rng(0).integers(64, 192, shape, np.uint8)
+    return pixels if dtype == np.uint8 else (pixels / np.float32(255)).astype(dtype)
