@@ -182,8 +182,8 @@ def memory(clip: Path, onnx: Path | None, frames: int) -> None:
         paths = OutputPaths(video=Path(folder, "o.mp4"), mot=Path(folder, "o.txt"), jsonl=Path(folder, "o.jsonl"))
         sink = open_outputs(paths, source.info, detector.class_names, WriteSettings(), panel=status.lines)
         pipeline = Pipeline(
-            source, Injected(detector), make_tracker(TrackerSettings()), sink, workers=share_cores(settings, False).workers,
-            meters=Meters(), on_frame=sample, status=status,
+            source, Injected(detector), make_tracker(TrackerSettings()), sink,
+            workers=share_cores(settings, False).workers, meters=Meters(), on_frame=sample, status=status,
         )  # fmt: skip
         pipeline.run()
         sink.close()
