@@ -1,4 +1,4 @@
-"""Preprocessing and decoding are those of the reference: measured on real images, where a mistake would cost accuracy."""
+"""Preprocessing and decoding are those of the reference: on real images, where a mistake would cost accuracy."""
 
 from __future__ import annotations
 
