@@ -22,7 +22,7 @@ class Progress:
         self._last_s = monotonic()
         self._bar: Any = None
         if sys.stderr.isatty():
-            shape = "{desc}{percentage:3.0f}%|{bar:30}| {n_fmt}/{total_fmt} frames  {elapsed}<{remaining}  {postfix}"
+            shape = "{desc}{percentage:3.0f}%|{bar:30}| {n_fmt}/{total_fmt} frames  {elapsed}<{remaining}{postfix}"
             self._bar = tqdm(
                 total=total, file=sys.stderr, bar_format=shape if total else None, unit=" frames", leave=False
             )
