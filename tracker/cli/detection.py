@@ -36,7 +36,7 @@ class DetectSession:
             OutputError: an output that exists, or cannot be there.
         """
         self.settings, self.flags, self.stop = settings, flags, stop
-        self.status = Status()
+        self.status, self.found = Status(), 0
         self.paths = {f"--{name}": flags[name] for name in ("jsonl", "coco") if flags[name]}
         check_paths(self.paths, overwrite=flags["overwrite"], source=flags["source"])
 
@@ -54,9 +54,9 @@ class DetectSession:
             writers: list[Writer] = []
             try:
                 self._open_writers(writers, detector.class_names)
-                found = self._loop(source, detector, writers)
+                self._loop(source, detector, writers)
             except SourceLost as caught:
-                found, error = 0, caught
+                error = caught
             except BaseException:
                 for writer in writers:
                     writer.abort()
@@ -68,7 +68,8 @@ class DetectSession:
             dropped = "".join(f", {number} dropped ({reason})" for reason, number in source.dropped.items())
             engine = detector.engine
             say(
-                f"{'source lost' if error else 'done'}: {self.status.processed} frames{dropped}, {found} detections; "
+                f"{'source lost' if error else 'done'}: "
+                f"{self.status.processed} frames{dropped}, {self.found} detections; "
                 f"{detector.identity.name} on {engine.runtime}, {engine.precision}, {engine.device}"
             )
         if error is not None:
@@ -92,15 +93,10 @@ class DetectSession:
             ids = COCO_CATEGORY_IDS if tuple(class_names) == COCO_CLASSES else None
             writers.append(CocoDetections(flags["coco"], category_ids=ids, overwrite=flags["overwrite"]))
 
-    def _loop(self, source: Source, detector: EngineDetector, writers: Sequence[Writer]) -> int:
-        """Write every frame; returns the number of detections. What a lost source gave before is finished."""
-        workers, status, rate, found = (
-            share_cores(self.settings, source.info.live).workers,
-            self.status,
-            Rate(perf_counter()),
-            0,
-        )
-        progress = Progress(source.info.frame_count, "detections")
+    def _loop(self, source: Source, detector: EngineDetector, writers: Sequence[Writer]) -> None:
+        """Write and count every frame. Raises SourceLost after those that a lost source gave before."""
+        workers, status = share_cores(self.settings, source.info.live).workers, self.status
+        rate, progress = Rate(perf_counter()), Progress(source.info.frame_count, "detections")
         frames = detected(source, detector, workers=workers, stop=self.stop, status=status)
         try:
             with closing(frames):
@@ -108,8 +104,8 @@ class DetectSession:
                     assert detections is not None, "without a stride every frame is detected"
                     for writer in writers:
                         writer.write_detections(frame, detections)
-                    status.processed, found = status.processed + 1, found + len(detections)
+                    status.processed += 1
+                    self.found += len(detections)
                     progress.update(status.processed, rate.tick(perf_counter()), len(detections))
         finally:
             progress.close()
-        return found
