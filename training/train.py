@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from training.assign import losses
 from training.data import IGNORE, Augment, Sample, digest, load, names_of
 from training.evaluate import evaluate
 from training.network import Network, cells
+from training.start import start
 
 STAGES = ((256, 108), (320, 34), (416, 10))  # picture size, epochs
 PLAIN_EPOCHS = 10  # the last ones, without mosaic: pictures as the detector will meet them
@@ -93,7 +95,14 @@ class Training:
         self.device = device
         self.model = Network().to(device, memory_format=torch.channels_last)
         self.average, self.optimizer = Average(self.model), make_optimizer(self.model)
-        self.epoch = self.step = 0
+        self.epoch = self.step = self.warm_from = 0
+
+    def begin(self, weights: Path, epoch: int, feed: Iterator[tuple[Tensor, Tensor, Tensor]], steps: int) -> None:
+        """Go on from exported weights after `epoch` epochs of `steps` steps, warming the optimizer up again."""
+        start(self.model, weights, (pictures.float() / 255 for pictures, _, _ in islice(feed, 8)))
+        self.average = Average(self.model)
+        self.epoch, self.step = epoch, epoch * steps
+        self.warm_from = self.average.steps = self.step
 
     def resume(self, checkpoint: Path) -> None:
         """Go on from a checkpoint."""
@@ -101,7 +110,8 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step, self.average.steps = state["epoch"], state["step"], state["step"]
+        self.epoch, self.step, self.warm_from = state["epoch"], state["step"], state.get("warm_from", 0)
+        self.average.steps = self.step
 
     def save(self, checkpoint: Path) -> None:
         """Write the checkpoint; a killed run leaves the old one or the new one, whole."""
@@ -111,6 +121,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
+            "warm_from": self.warm_from,
         }
         torch.save(state, checkpoint.with_suffix(".new.pt"))
         checkpoint.with_suffix(".new.pt").replace(checkpoint)
@@ -121,7 +132,7 @@ class Training:
         grid = cells(size, size).to(self.device)
         for pictures, truth, unsure in feed:
             share = 0.51 + 0.49 * math.cos(math.pi * self.step / total_steps)
-            rate = PEAK_RATE * min((self.step + 1) / WARM_STEPS, share)
+            rate = PEAK_RATE * min((self.step - self.warm_from + 1) / WARM_STEPS, share)
             sums += self._step(pictures, truth.to(self.device), unsure.to(self.device), grid, rate)
             self.step, count = self.step + 1, count + 1
         self.epoch += 1
@@ -164,6 +175,9 @@ def run(args: argparse.Namespace) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     if (args.output / "last.pt").exists():
         training.resume(args.output / "last.pt")
+    elif args.start:
+        feed = batches(samples, [general, []], STAGES[0][0], 0.6, args.seed)
+        training.begin(args.start, args.start_epoch, feed, len(samples) // BATCH)
     sizes = [size for size, epochs in STAGES for _ in range(epochs)]
     total_steps = len(sizes) * (len(samples) // BATCH)
     for epoch in range(training.epoch, len(sizes)):
@@ -191,4 +205,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--open-only", type=lambda text: text.split(","), help="prefixes of the sources to train on, all without"
     )
+    parser.add_argument("--start", type=Path, help="exported ONNX to go on from where the checkpoint is lost")
+    parser.add_argument("--start-epoch", type=int, default=0, help="epochs that --start has seen")
     run(parser.parse_args())

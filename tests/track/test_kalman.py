@@ -8,16 +8,16 @@ from filterpy.kalman import KalmanFilter as Reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.track.kalman import AGITATION, DRIFT, POSITION, KalmanFilter
+from tracker.track import kalman
+from tracker.track.kalman import AGITATION, DRIFT, POSITION
 
 
 def reference(box: np.ndarray) -> Reference:
     """filterpy's filter with the same start: an 8x8 covariance, nothing factored."""
-    ours = KalmanFilter()
-    ours.add(box[None])
+    mean, covariance = kalman.start(box[None])
     filter_ = Reference(dim_x=8, dim_z=4)
-    filter_.x = ours.mean[0][:, None].copy()
-    filter_.P = full(ours.covariance[0])
+    filter_.x = mean[0][:, None].copy()
+    filter_.P = full(covariance[0])
     filter_.H = np.eye(4, 8)
     return filter_
 
@@ -47,54 +47,50 @@ def test_equals_filterpy_step_by_step(seed: int) -> None:
     """Random walks, random gaps, misses; mean and covariance to 1e-9."""
     rng = np.random.default_rng(seed)
     boxes = rng.uniform(50, 200, (6, 4))
-    ours = KalmanFilter()
-    ours.add(boxes)
+    mean, covariance = kalman.start(boxes)
     theirs = [reference(box) for box in boxes]
     for _ in range(40):
         dt = float(rng.choice([1 / 30, 1 / 7.5, 0.5]))
-        ours.predict(dt)
+        kalman.predict(mean, covariance, dt)
         for filter_ in theirs:
             step(filter_, dt)
         rows = np.flatnonzero(rng.random(6) < 0.7)
         boxes = boxes + rng.normal(0, 1, boxes.shape)
         noise = [(POSITION * max(theirs[k].x[3, 0], 1.0)) ** 2 for k in rows]
-        ours.update(rows, boxes[rows])
+        kalman.update(mean, covariance, rows, boxes[rows])
         for k, r in zip(rows, noise, strict=True):
             theirs[k].update(boxes[k][:, None], R=r * np.eye(4))
         for k, filter_ in enumerate(theirs):
-            assert np.allclose(ours.mean[k], filter_.x[:, 0], rtol=1e-9, atol=1e-9)
-            assert np.allclose(full(ours.covariance[k]), filter_.P, rtol=1e-9, atol=1e-9)
+            assert np.allclose(mean[k], filter_.x[:, 0], rtol=1e-9, atol=1e-9)
+            assert np.allclose(full(covariance[k]), filter_.P, rtol=1e-9, atol=1e-9)
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(1e-3, 10), st.booleans()), min_size=1, max_size=30), st.floats(1, 2000))
 def test_covariance_stays_positive(steps, height) -> None:
-    filter_ = KalmanFilter()
-    filter_.add(np.array([[100.0, 100.0, height / 2, height]]))
+    mean, covariance = kalman.start(np.array([[100.0, 100.0, height / 2, height]]))
     for dt, seen in steps:
-        filter_.predict(dt)
+        kalman.predict(mean, covariance, dt)
         if seen:
-            filter_.update(np.array([0]), np.array([[100.0, 100.0, height / 2, height]]))
-        position, both, velocity = filter_.covariance[0].T
+            kalman.update(mean, covariance, np.array([0]), np.array([[100.0, 100.0, height / 2, height]]))
+        position, both, velocity = covariance[0].T
         assert (position > 0).all() and (velocity > 0).all() and (position * velocity >= both**2).all()
 
 
 def test_two_half_steps_are_one_whole_step() -> None:
     """Process noise is a density in time: a dropped frame is only a larger dt."""
-    once, twice = KalmanFilter(), KalmanFilter()
-    for filter_ in (once, twice):
-        filter_.add(np.array([[10.0, 20.0, 30.0, 40.0]]))
-        filter_.mean[0, 4:] = (5, -3, 0, 0)
-    once.predict(0.2)
-    twice.predict(0.1)
-    twice.predict(0.1)
-    assert np.allclose(once.mean, twice.mean)
-    assert np.allclose(once.covariance, twice.covariance)
+    once, twice = (kalman.start(np.array([[10.0, 20.0, 30.0, 40.0]])) for _ in range(2))
+    for mean, _ in (once, twice):
+        mean[0, 4:] = (5, -3, 0, 0)
+    kalman.predict(*once, 0.2)
+    kalman.predict(*twice, 0.1)
+    kalman.predict(*twice, 0.1)
+    assert np.allclose(once[0], twice[0])
+    assert np.allclose(once[1], twice[1])
 
 
 def test_a_shrinking_box_never_turns_inside_out() -> None:
-    filter_ = KalmanFilter()
-    filter_.add(np.array([[10.0, 10.0, 4.0, 4.0]]))
-    filter_.mean[0, 6:] = -100
-    filter_.predict(1.0)
-    assert (filter_.mean[0, 2:4] >= 1).all()
+    mean, covariance = kalman.start(np.array([[10.0, 10.0, 4.0, 4.0]]))
+    mean[0, 6:] = -100
+    kalman.predict(mean, covariance, 1.0)
+    assert (mean[0, 2:4] >= 1).all()

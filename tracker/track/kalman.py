@@ -23,58 +23,48 @@ DRIFT = PAPER_RATE * POSITION**2  # variance that a position gains a second, in 
 AGITATION = PAPER_RATE * (PAPER_RATE / 160) ** 2  # variance that a velocity gains a second, in box heights^2 / s^2
 
 
-class KalmanFilter:
-    """State (M, 8) and covariance blocks (M, 4, 3) of M tracks."""
+def start(measured: Array) -> tuple[Array, Array]:
+    """Mean (K, 8) and covariance (K, 4, 3) of tracks at `measured` (K, 4) cx, cy, w, h, at rest as far as known."""
+    height = measured[:, 3:4]
+    mean = np.zeros((len(measured), 8))
+    mean[:, :4] = measured
+    block = np.zeros((len(measured), 4, 3))
+    block[..., 0] = (2 * POSITION * height) ** 2
+    block[..., 2] = (10 * PAPER_RATE / 160 * height) ** 2
+    return mean, block
 
-    def __init__(self) -> None:
-        """No tracks."""
-        self.mean: Array = np.zeros((0, 8))
-        self.covariance: Array = np.zeros((0, 4, 3))
 
-    def add(self, measured: Array) -> None:
-        """Start tracks at `measured` (K, 4) cx, cy, w, h: at rest, with a wide doubt about the velocity."""
-        count = len(measured)
-        height = measured[:, 3:4]
-        block = np.zeros((count, 4, 3))
-        block[..., 0] = (2 * POSITION * height) ** 2
-        block[..., 2] = (10 * PAPER_RATE / 160 * height) ** 2
-        self.mean = np.concatenate((self.mean, np.concatenate((measured, np.zeros((count, 4))), 1)))
-        self.covariance = np.concatenate((self.covariance, block))
+def predict(mean: Array, covariance: Array, dt_s: float) -> None:
+    """Move every track `dt_s` seconds on, in place: mean (M, 8), covariance (M, 4, 3). No box shrinks below a pixel."""
+    height = np.maximum(mean[:, 3:4], 1.0)
+    mean[:, :4] += dt_s * mean[:, 4:]
+    small = mean[:, 2:4] < 1.0
+    if small.any():
+        mean[:, 2:4][small] = 1.0
+        mean[:, 6:8][small] = 0.0
+    height *= height
+    position, cross, velocity = covariance[..., 0], covariance[..., 1], covariance[..., 2]
+    position += dt_s * (2 * cross + dt_s * velocity) + (DRIFT * dt_s + AGITATION * dt_s**3 / 3) * height
+    cross += dt_s * velocity + (AGITATION * dt_s**2 / 2) * height
+    velocity += (AGITATION * dt_s) * height
 
-    def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Keep the tracks of the mask (M,)."""
-        self.mean, self.covariance = self.mean[rows], self.covariance[rows]
 
-    def predict(self, dt_s: float) -> None:
-        """Move every track `dt_s` seconds on. A box never shrinks below a pixel."""
-        height = np.maximum(self.mean[:, 3:4], 1.0)
-        self.mean[:, :4] += dt_s * self.mean[:, 4:]
-        small = self.mean[:, 2:4] < 1.0
-        self.mean[:, 2:4][small] = 1.0
-        self.mean[:, 6:8][small] = 0.0
-        block = self.covariance
-        agitation = AGITATION * height**2
-        block[..., 0] += (
-            dt_s * (2 * block[..., 1] + dt_s * block[..., 2]) + DRIFT * height**2 * dt_s + agitation * dt_s**3 / 3
-        )
-        block[..., 1] += dt_s * block[..., 2] + agitation * dt_s**2 / 2
-        block[..., 2] += agitation * dt_s
+def update(mean: Array, covariance: Array, rows: NDArray[np.int64], measured: Array) -> None:
+    """Correct tracks `rows` (K,), each at most once, by measurements (K, 4) cx, cy, w, h, in place.
 
-    def update(self, rows: NDArray[np.int64], measured: Array) -> None:
-        """Correct tracks `rows` (K,) by measurements (K, 4) cx, cy, w, h.
-
-        Joseph form for the diagonal of the blocks: the covariance stays positive whatever the rounding.
-        """
-        block = self.covariance[rows]
-        noise = (POSITION * np.maximum(self.mean[rows, 3:4], 1.0)) ** 2
-        total = block[..., 0] + noise
-        gain, gain_v = block[..., 0] / total, block[..., 1] / total
-        rest = measured - self.mean[rows, :4]
-        self.mean[rows, :4] += gain * rest
-        self.mean[rows, 4:] += gain_v * rest
-        left = 1 - gain
-        new = np.empty_like(block)
-        new[..., 0] = left**2 * block[..., 0] + gain**2 * noise
-        new[..., 1] = left * (block[..., 1] - gain_v * block[..., 0]) + gain * gain_v * noise
-        new[..., 2] = block[..., 2] - 2 * gain_v * block[..., 1] + gain_v**2 * total
-        self.covariance[rows] = new
+    Joseph form for the diagonal of the blocks: the covariance stays positive whatever the rounding.
+    """
+    block, state = covariance[rows], mean[rows]
+    noise = (POSITION * np.maximum(state[:, 3:4], 1.0)) ** 2
+    total = block[..., 0] + noise
+    gain, gain_v = block[..., 0] / total, block[..., 1] / total
+    rest = measured - state[:, :4]
+    state[:, :4] += gain * rest
+    state[:, 4:] += gain_v * rest
+    mean[rows] = state
+    left = 1 - gain
+    new = np.empty_like(block)
+    new[..., 0] = left**2 * block[..., 0] + gain**2 * noise
+    new[..., 1] = left * (block[..., 1] - gain_v * block[..., 0]) + gain * gain_v * noise
+    new[..., 2] = block[..., 2] - 2 * gain_v * block[..., 1] + gain_v**2 * total
+    covariance[rows] = new
