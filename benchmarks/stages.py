@@ -19,7 +19,7 @@ import engines
 from benchmarks.inject import boxes
 from benchmarks.kill import loop_clip
 from tracker.capture import open_source
-from tracker.config import DetectSettings, TrackerSettings, WriteSettings
+from tracker.config import DetectSettings, WriteSettings, default_tracker
 from tracker.detect import EngineDetector, open_detector, share_cores
 from tracker.detect.detector import pack
 from tracker.meters import Meters
@@ -72,7 +72,7 @@ def once(clip: Path, onnx: Path | None, precision: str, preset: str) -> dict[str
         write = WriteSettings(preset=preset)  # type: ignore[arg-type]
         sink = open_outputs(OutputPaths(video=folder / "o.mp4"), info, detector.class_names, write, panel=status.lines)
         workers = share_cores(settings, False).workers
-        Pipeline(source, injected, make_tracker(TrackerSettings()), sink, workers=workers, status=status).run()
+        Pipeline(source, injected, make_tracker(default_tracker()), sink, workers=workers, status=status).run()
         sink.close()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         frames, size = status.processed, (folder / "o.mp4").stat().st_size
@@ -182,7 +182,7 @@ def memory(clip: Path, onnx: Path | None, frames: int) -> None:
         paths = OutputPaths(video=Path(folder, "o.mp4"), mot=Path(folder, "o.txt"), jsonl=Path(folder, "o.jsonl"))
         sink = open_outputs(paths, source.info, detector.class_names, WriteSettings(), panel=status.lines)
         pipeline = Pipeline(
-            source, Injected(detector), make_tracker(TrackerSettings()), sink,
+            source, Injected(detector), make_tracker(default_tracker()), sink,
             workers=share_cores(settings, False).workers, meters=Meters(), on_frame=sample, status=status,
         )  # fmt: skip
         pipeline.run()

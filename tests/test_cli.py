@@ -189,7 +189,7 @@ def bad_inputs(clip: Path) -> dict[str, tuple[list[object], str]]:
         "text as model": ([*run, clip, "--model", "text.onnx"], "text.onnx is not an ONNX model"),
         "unknown class": ([*run, clip, "--classes", "persn"], "did you mean 'person'"),
         "unknown setting": ([*run, clip, "--set", "tracker.max_lost=1"], "did you mean 'tracker.max_lost_s'"),
-        "impossible setting": ([*run, clip, "--set", "tracker.min_hits=0"], "greater than or equal to 1"),
+        "impossible setting": ([*run, clip, "--set", "tracker.confirm=-1"], "greater than or equal to 0"),
         "unknown tracker": ([*run, clip, "--tracker", "srot"], "'sort'"),
         "unknown option": ([*run, clip, "--scor", "1"], "--scor"),
         "output is the source": (["run", "--source", "cut.mp4", "--output", "cut.mp4"], "is the source itself"),
@@ -244,7 +244,7 @@ def test_detect_writes_coco_and_json_lines(clip: Path, tmp_path: Path) -> None:
     assert len(rows) == sum(len(line["detections"]) for line in lines)
 
 
-@pytest.mark.parametrize("command", [["run"], ["detect"], ["eval"], ["models", "list"], ["models", "info"]])
+@pytest.mark.parametrize("command", [["run"], ["detect"], ["track"], ["eval"], ["models", "list"], ["models", "info"]])
 def test_help_has_an_example(command: list[str], tmp_path: Path) -> None:
     done = tracker(*command, "--help", cwd=tmp_path)
     assert done.returncode == 0

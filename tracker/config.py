@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,6 +45,7 @@ class DetectSettings(Section):
 class SortSettings(Section):
     """SORT."""
 
+    name: Literal["sort"] = Field("sort", description="method")
     min_score: float = Field(0.0, ge=0, le=1, description="detections below are not used")
     min_new_score: float = Field(0.4, ge=0, le=1, description="least score of a detection that starts a track")
     min_iou: float = Field(0.2, gt=0, le=1, description="least overlap of a track's prediction and its detection")
@@ -54,10 +55,72 @@ class SortSettings(Section):
     max_tentative_s: float = Field(0.15, ge=0, description="the same for a tentative one, seconds")
 
 
-class TrackerSettings(SortSettings):
-    """The association."""
+class ByteTrackSettings(Section):
+    """ByteTrack (Zhang et al. 2022) with its paper's defaults; 30 frames at 30 frames a second are 1.0 s."""
 
-    name: Literal["sort"] = Field("sort", description="method")
+    name: Literal["bytetrack"] = Field("bytetrack", description="method")
+    high_score: float = Field(0.6, ge=0, le=1, description="detections from here on are matched first")
+    low_score: float = Field(0.1, ge=0, le=1, description="weaker ones, down to here, are matched to what is left")
+    new_margin: float = Field(0.1, ge=0, le=1, description="a track starts from high_score and this much more")
+    min_iou: float = Field(0.1, ge=0, le=1, description="least overlap of the first match")
+    min_iou_low: float = Field(0.5, ge=0, le=1, description="least overlap of the second match, with weak detections")
+    min_iou_tentative: float = Field(0.3, ge=0, le=1, description="least overlap that confirms a tentative track")
+    fuse_score: bool = Field(True, description="overlaps count times the score, except in the second match")
+    max_lost_s: float = Field(1.0, ge=0, description="a confirmed track unseen for longer is removed, seconds")
+
+
+class OcSortSettings(Section):
+    """OC-SORT (Cao et al. 2023) with its paper's defaults; 30 frames at 30 frames a second are 1.0 s."""
+
+    name: Literal["ocsort"] = Field("ocsort", description="method")
+    high_score: float = Field(0.6, ge=0, le=1, description="detections below are not used, or only by use_byte")
+    low_score: float = Field(0.1, ge=0, le=1, description="with use_byte: detections below are not used")
+    min_iou: float = Field(0.3, ge=0, le=1, description="least overlap of a track and its detection")
+    delta_s: float = Field(0.1, gt=0, description="a direction is taken from observations this far apart, seconds")
+    inertia: float = Field(0.2, ge=0, le=1, description="weight of the direction in the match")
+    min_hits: int = Field(3, ge=1, description="matched detections until a track is confirmed")
+    max_lost_s: float = Field(1.0, ge=0, description="a track unseen for longer is removed, seconds")
+    use_byte: bool = Field(False, description="match weak detections to what is left, as ByteTrack does")
+
+
+class SteadySettings(Section):
+    """Our own tracker; scores here are calibrated ones, probabilities in the stream at hand."""
+
+    name: Literal["steady"] = Field("steady", description="method")
+    learn_scores: bool = Field(
+        True, description="calibrate scores to the detector at work; false: take them as they are"
+    )
+    high_score: float = Field(0.5, ge=0, le=1, description="detections from here on are matched first and start tracks")
+    low_score: float = Field(0.24, ge=0, le=1, description="weaker ones, down to here, are matched to what is left")
+    confirm: float = Field(1.5, ge=0, description="sum of scores from which on a track counts")
+    min_similarity: float = Field(0.18, ge=0, le=1, description="least similarity of a track and a sure detection")
+    min_similarity_lost: float = Field(0.42, ge=0, le=1, description="the same for a track that the last frame missed")
+    min_similarity_low: float = Field(0.53, ge=0, le=1, description="the same for weak detections")
+    smoothing: float = Field(0.75, ge=0, le=1, description="place of a box from the detector's (0) to the filter's (1)")
+    warm_s: float = Field(0.05, ge=0, description="tracks begun this early count at once, seconds")
+    coast_s: float = Field(0.085, ge=0, description="a confirmed track just missed is shown for so long, seconds")
+    max_lost_s: float = Field(1.12, ge=0, description="a confirmed track unseen for longer is removed, seconds")
+    max_tentative_s: float = Field(0.05, ge=0, description="the same for a tentative one, seconds")
+    offline_confirm: float = Field(1.78, ge=0, description="offline: sum of scores that a track needs to be kept")
+    offline_peak: float = Field(0.725, ge=0, le=1, description="offline: best score that a track needs to be kept")
+    offline_gap_s: float = Field(0.84, ge=0, description="offline: gaps up to this long are filled, seconds")
+    offline_smoothing: float = Field(0.99, ge=0, le=1, description="offline: as smoothing, to the smoothed path")
+
+
+TrackerSettings: TypeAlias = SortSettings | ByteTrackSettings | OcSortSettings | SteadySettings
+"""The association; `name` tells which."""
+TRACKERS: dict[str, type[TrackerSettings]] = {
+    "sort": SortSettings,
+    "bytetrack": ByteTrackSettings,
+    "ocsort": OcSortSettings,
+    "steady": SteadySettings,
+}
+DEFAULT_TRACKER = "steady"
+
+
+def default_tracker() -> TrackerSettings:
+    """The default tracker with its defaults."""
+    return TRACKERS[DEFAULT_TRACKER]()
 
 
 class WriteSettings(Section):
@@ -76,20 +139,14 @@ class Settings(Section):
     """Everything that `tracker run` can be told, apart from source and output names."""
 
     detect: DetectSettings = DetectSettings()
-    tracker: TrackerSettings = TrackerSettings()
+    tracker: TrackerSettings = Field(default_factory=default_tracker, discriminator="name")
     write: WriteSettings = WriteSettings()
 
 
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """All dotted keys of a settings model."""
-    keys: list[str] = []
-    for name, info in model.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += _keys(kind, f"{prefix}{name}.")
-        else:
-            keys.append(prefix + name)
-    return keys
+def keys_of(tracker: str) -> list[str]:
+    """All dotted keys of the settings with this tracker."""
+    sections = Settings(tracker=TRACKERS[tracker]())
+    return [f"{section}.{key}" for section, values in sections for key in type(values).model_fields]
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -150,21 +207,58 @@ def make_settings(
     """Settings of a YAML file with dotted overrides on top, and a command's own `defaults` below.
 
     Raises:
-        ConfigError: an unknown key (the nearest is named) or an impossible value (the range is named).
+        ConfigError: an unknown key (the nearest is named), an impossible value (the range is named), or a key of
+            another tracker than the chosen one.
     """
-    flat = dict(defaults or {}) | (_flatten(read_yaml(file)) if file else {}) | dict(overrides)
-    known = _keys(Settings)
-    nested: dict[str, dict[str, Any]] = {}
+    in_file = _flatten(read_yaml(file)) if file else {}
+    flat = dict(defaults or {}) | in_file | dict(overrides)
+    tracker = _tracker_of(flat)
+    if file and in_file.get("tracker.name", tracker) != tracker:
+        _refuse_other(file, in_file, tracker)
+    nested: dict[str, dict[str, Any]] = {"tracker": {"name": tracker}}
     for key, value in flat.items():
-        if key not in known:
-            raise ConfigError(f"unknown setting '{key}', {nearest(key, known)}")
+        _check_key(key, tracker)
         section, name = key.split(".")
         nested.setdefault(section, {})[name] = value
     try:
         return Settings.model_validate(nested)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = [str(part) for part in first["loc"]]
+        if where[0] == "tracker":
+            del where[1]  # the tracker's name stands between section and key
         raise ConfigError(
-            f"setting '{where}': {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
+            f"setting '{'.'.join(where)}': {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
         ) from None
+
+
+def _tracker_of(flat: Mapping[str, Any]) -> str:
+    """The tracker that the settings choose. Raises ConfigError."""
+    name = flat.get("tracker.name", DEFAULT_TRACKER)
+    if isinstance(name, str) and name in TRACKERS:
+        return name
+    raise ConfigError(f"setting 'tracker.name': no tracker {name!r}, {nearest(str(name), list(TRACKERS))}")
+
+
+def _refuse_other(file: Path, in_file: Mapping[str, Any], tracker: str) -> None:
+    """Raise ConfigError where the file tunes another tracker: its numbers mean something else here."""
+    tuned = [key for key in in_file if key.startswith("tracker.") and key != "tracker.name"]
+    if tuned:
+        raise ConfigError(
+            f"settings file {file} holds '{tuned[0]}' for the tracker {in_file['tracker.name']}, and {tracker} was "
+            "asked for; take the section 'tracker' out of the file, or ask for the file's tracker"
+        )
+
+
+def _check_key(key: str, tracker: str) -> None:
+    """Raise ConfigError where the settings of this tracker don't have the key."""
+    known = keys_of(tracker)
+    if key in known:
+        return
+    others = [name for name in TRACKERS if key in keys_of(name)]
+    if others:
+        raise ConfigError(
+            f"setting '{key}' belongs to the tracker {' or '.join(others)}, and the tracker is {tracker}; "
+            f"{nearest(key, [other for other in known if other.startswith('tracker.')])}"
+        )
+    raise ConfigError(f"unknown setting '{key}', {nearest(key, known)}")

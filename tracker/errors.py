@@ -9,6 +9,7 @@ TrackerError                 1  anything that failed for a known reason
 ├── WriteError               1  an output failed while being written: full disk, device gone
 ├── SourceLost               3  a live source stayed away longer than `--give-up-s`
 ├── RequirementError         4  a demanded runtime or device is not there
+├── PartlyDone               5  some of several inputs failed; each was told, the others are done
 └── Interrupted            130  Ctrl-C or SIGTERM; what was written is whole
 
 `engines` has a tree of its own (`engines.base.EngineError`); `detect` translates it into ModelError and
@@ -60,6 +61,12 @@ class RequirementError(TrackerError):
     """A demanded runtime, device or optional library is not there."""
 
     exit_code = 4
+
+
+class PartlyDone(TrackerError):
+    """Some of several inputs failed."""
+
+    exit_code = 5
 
 
 class Interrupted(TrackerError):

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import av
 
 Boxes = NDArray[np.float32]
 Scores = NDArray[np.float32]
@@ -83,6 +85,8 @@ class Frame:
         """Frame of a (H, W, 3) uint8 BGR array, as OpenCV has it."""
         if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8:
             raise ValueError(f"bgr must be uint8 (H, W, 3), got {bgr.dtype.name} {bgr.shape}")
+        import av
+
         return cls(index, time_s, av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), format="bgr24"), file=file)
 
     @property

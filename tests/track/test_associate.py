@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from tracker.boxes import iou_matrix
+from tracker.track import compiled
 from tracker.track.associate import Pairs, choose, overlaps
+
+
+@pytest.fixture(params=["numpy", "numba"], autouse=True)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs on NumPy alone and on the kernels."""
+    if request.param == "numpy":
+        monkeypatch.setattr(compiled, "kernels", lambda saving_s: None)
+    elif compiled.load() != "numba":
+        pytest.skip(compiled.reason())
 
 
 def best_total(similarity: np.ndarray, threshold: float) -> float:
@@ -44,6 +54,20 @@ def test_a_pair_below_the_threshold_does_not_force_better_pairs_apart() -> None:
     assert (rows.tolist(), columns.tolist()) == ([0], [0])
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1, 4), (4, 1), (3, 3), (3, 5), (5, 3)])
+def test_ties_are_matched_in_order(rows: int, columns: int) -> None:
+    chosen = choose(pairs_of(np.full((rows, columns), 0.7)))
+    assert chosen[0].tolist() == chosen[1].tolist() == list(range(min(rows, columns)))
+
+
+def test_a_pair_without_gain_is_never_chosen() -> None:
+    for gain in ([0.0, -1.0], [0.5, -1.0], [-0.5, 0.5]):
+        pairs = Pairs(np.arange(2), np.arange(2), np.array(gain))
+        assert choose(pairs)[0].tolist() == [k for k in range(2) if gain[k] > 0]
+    crossed = Pairs(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0.5, -0.1, 0.5]))
+    assert [part.tolist() for part in choose(crossed)] == [[0], [0]]
+
+
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
 def test_nothing_to_pair(shape) -> None:
     rows, columns = choose(pairs_of(np.zeros(shape)))
@@ -62,3 +86,29 @@ def test_candidates_are_all_overlapping_pairs_of_one_class(count: int, others: i
     rows, columns = np.nonzero(every)
     assert pairs.rows.tolist() == rows.tolist() and pairs.columns.tolist() == columns.tolist()
     assert np.allclose(pairs.gain, every[rows, columns], rtol=1e-12)
+
+
+def test_boxes_that_only_touch_or_have_no_area_do_not_overlap() -> None:
+    rng = np.random.default_rng(5)
+    corners = rng.integers(0, 12, (150, 2)).astype(float)
+    boxes = np.concatenate((corners, corners + rng.integers(0, 4, (150, 2))), 1) / 3  # many edges alike, some areas 0
+    some = boxes[:120]
+    kinds = np.zeros(150, np.int64)
+    pairs = overlaps(boxes, kinds, some, kinds[:120])
+    rows, columns = np.nonzero(iou_matrix(boxes, some))
+    assert pairs.rows.tolist() == rows.tolist() and pairs.columns.tolist() == columns.tolist()
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, 1e300])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_boxes_without_bounds_do_no_harm_to_others(odd: float) -> None:
+    """They are turned away long before; here nothing may crash, and the others keep their pairs."""
+    corners = np.random.default_rng(6).uniform(0, 500, (80, 2))
+    boxes = np.concatenate((corners, corners + 40), 1)
+    kinds = np.zeros(80, np.int64)
+    least = overlaps(boxes[1:], kinds[1:], boxes[1:], kinds[1:])
+    boxes[0, 2] = odd
+    pairs = overlaps(boxes, kinds, boxes, kinds)
+    others = (pairs.rows > 0) & (pairs.columns > 0)
+    assert pairs.rows[others].tolist() == (least.rows + 1).tolist()
+    assert pairs.columns[others].tolist() == (least.columns + 1).tolist()

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from filterpy.kalman import KalmanFilter as Reference
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracker.track import kalman
+from tracker.track import compiled, kalman
 from tracker.track.kalman import AGITATION, DRIFT, POSITION
+
+
+@pytest.fixture(params=["numpy", "numba"], autouse=True)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs on NumPy alone and on the kernels."""
+    if request.param == "numpy":
+        monkeypatch.setattr(compiled, "kernels", lambda saving_s: None)
+    elif compiled.load() != "numba":
+        pytest.skip(compiled.reason())
 
 
 def reference(box: np.ndarray) -> Reference:
@@ -65,7 +74,7 @@ def test_equals_filterpy_step_by_step(seed: int) -> None:
             assert np.allclose(full(covariance[k]), filter_.P, rtol=1e-9, atol=1e-9)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(1e-3, 10), st.booleans()), min_size=1, max_size=30), st.floats(1, 2000))
 def test_covariance_stays_positive(steps, height) -> None:
     mean, covariance = kalman.start(np.array([[100.0, 100.0, height / 2, height]]))
@@ -87,6 +96,18 @@ def test_two_half_steps_are_one_whole_step() -> None:
     kalman.predict(*twice, 0.1)
     assert np.allclose(once[0], twice[0])
     assert np.allclose(once[1], twice[1])
+
+
+def test_noise_of_ones_own_takes_the_place_of_the_filters() -> None:
+    same, calm = (kalman.start(np.array([[10.0, 20.0, 30.0, 40.0]])) for _ in range(2))
+    still = same[1].copy()
+    kalman.predict(*calm, 0.2, kalman.process_noise(0.2, 0.0, 0.0))
+    kalman.predict(*same, 0.2)
+    still[..., 0] += 0.2**2 * still[..., 2]
+    still[..., 1] += 0.2 * still[..., 2]
+    assert np.allclose(calm[1], still)
+    assert (same[1] > still).all()
+    assert np.array_equal(same[0], calm[0])
 
 
 def test_a_shrinking_box_never_turns_inside_out() -> None:

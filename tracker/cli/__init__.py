@@ -14,6 +14,7 @@ from tracker.errors import TrackerError
 COMMANDS = {
     "run": "Track one video, stream or folder of pictures.",
     "detect": "Detections only, without identity.",
+    "track": "Track detections that a file holds already.",
     "eval": "Score results against ground truth: HOTA, IDF1, MOTA.",
     "models": "The models that the package carries.",
 }

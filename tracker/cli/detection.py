@@ -9,15 +9,14 @@ from time import perf_counter
 from typing import Any
 
 from tracker.capture import Source, open_source
-from tracker.cli.progress import Progress
-from tracker.cli.session import say
+from tracker.cli.progress import Progress, say
 from tracker.config import DetectSettings
 from tracker.detect import EngineDetector, open_detector, share_cores
 from tracker.detect.card import COCO_CLASSES
 from tracker.errors import SourceLost
 from tracker.meters import Rate
 from tracker.pipeline import Status, detected
-from tracker.write.outputs import check_paths, make_folders
+from tracker.write.paths import check_paths, make_folders
 from tracker.write.records import CocoDetections, JsonLinesDetections
 
 Writer = JsonLinesDetections | CocoDetections

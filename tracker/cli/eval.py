@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from tracker.errors import OutputError, UsageError
-from tracker.write.files import PartialFile
-from tracker.write.outputs import check_paths, make_folders
+from tracker.write.paths import check_paths, write_json
 
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "FP", "FN", "gt_boxes")
 
@@ -48,7 +46,7 @@ def command(gt: Path, results: Path, json_path: Path | None, overwrite: bool) ->
             continue
         click.echo(f"{name:{width}} " + " ".join(f"{row[column]:8}" for column in COLUMNS))
     if json_path:
-        _write(json_path, table, overwrite)
+        write_json("--json", json_path, table, overwrite=overwrite)
 
 
 def _check(json_path: Path, gt: Path, inputs: list[Path], overwrite: bool) -> None:
@@ -58,14 +56,3 @@ def _check(json_path: Path, gt: Path, inputs: list[Path], overwrite: bool) -> No
             if json_path.samefile(path):
                 raise OutputError(f"--json {json_path} is an input of this evaluation; choose another name")
     check_paths({"--json": json_path}, overwrite=overwrite, source=str(gt))
-
-
-def _write(json_path: Path, table: dict[str, dict[str, float]], overwrite: bool) -> None:
-    """The file appears when it is whole. Raises OutputError or WriteError."""
-    make_folders({"--json": json_path})
-    file = PartialFile(json_path, overwrite=overwrite)
-    try:
-        file.append((json.dumps(table, indent=1) + "\n").encode())
-        file.commit()
-    finally:
-        file.keep()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tracker.config import Settings, make_settings, parse_assignments
+from tracker.config import DEFAULT_TRACKER, TRACKERS, Settings, make_settings, parse_assignments
 from tracker.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -72,6 +72,14 @@ def detector_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def tracker_option(command: Command) -> Command:
+    """Add --tracker."""
+    names = ", ".join(TRACKERS)
+    return click.option(
+        "--tracker", "tracker_name", metavar="NAME", help=f"Association: {names}. [default: {DEFAULT_TRACKER}]"
+    )(command)
 
 
 def setting_options(command: Command) -> Command:

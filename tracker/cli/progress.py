@@ -6,9 +6,12 @@ import sys
 from time import monotonic
 from typing import Any
 
-from tqdm import tqdm
-
 PLAIN_EVERY_S = 5.0
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal; standard output belongs to results."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -22,6 +25,8 @@ class Progress:
         self._last_s = monotonic()
         self._bar: Any = None
         if sys.stderr.isatty():
+            from tqdm import tqdm
+
             shape = "{desc}{percentage:3.0f}%|{bar:30}| {n_fmt}/{total_fmt} frames  {elapsed}<{remaining}{postfix}"
             self._bar = tqdm(
                 total=total, file=sys.stderr, bar_format=shape if total else None, unit=" frames", leave=False

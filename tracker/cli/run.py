@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tracker.cli.options import SECONDS, detector_options, setting_options, settings_from
+from tracker.cli.options import SECONDS, detector_options, setting_options, settings_from, tracker_option
 from tracker.errors import ConfigError
 
 
@@ -30,7 +30,7 @@ Examples:
 @click.option("--jsonl", type=click.Path(path_type=Path), help="Tracks as JSON lines, one object a frame.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Figures of the run as JSON.")
 @detector_options
-@click.option("--tracker", "tracker_name", metavar="NAME", help="Association method. [default: sort]")
+@tracker_option
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Detect on every N-th frame.")
 @click.option("--duration", type=SECONDS, help="End after this many seconds of the stream.")
 @click.option(

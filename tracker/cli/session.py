@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from enum import Enum
@@ -14,7 +13,7 @@ from typing import Any
 
 from tracker import __version__
 from tracker.capture import Source, mask_credentials, open_source
-from tracker.cli.progress import Progress
+from tracker.cli.progress import Progress, say
 from tracker.config import Settings
 from tracker.detect import EngineDetector, open_detector, share_cores
 from tracker.errors import Interrupted, SourceLost, TrackerError, WriteError
@@ -24,7 +23,8 @@ from tracker.pipeline import Pipeline, Status
 from tracker.structures import StreamInfo
 from tracker.track import make_tracker
 from tracker.write.files import partial_path
-from tracker.write.outputs import OutputPaths, check_paths, open_outputs
+from tracker.write.outputs import OutputPaths, open_outputs
+from tracker.write.paths import check_paths
 from tracker.write.window import open_window
 
 GROUPS = {
@@ -48,11 +48,6 @@ class Outcome(Enum):
         """Of the process."""
         known = {Outcome.DONE: 0, Outcome.LOST: SourceLost.exit_code, Outcome.INTERRUPTED: Interrupted.exit_code}
         return known.get(self, 1)
-
-
-def say(text: str) -> None:
-    """One line for the person at the terminal; standard output belongs to results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 class Session:

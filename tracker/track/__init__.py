@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from tracker.config import SortSettings, TrackerSettings
+from tracker.config import ByteTrackSettings, OcSortSettings, SortSettings, TrackerSettings
 from tracker.interfaces import Tracker
+from tracker.track.bytetrack import ByteTrack
+from tracker.track.ocsort import OcSort
 from tracker.track.sort import Sort
+from tracker.track.steady import Steady
 
-__all__ = ["Sort", "make_tracker"]
+__all__ = ["ByteTrack", "OcSort", "Sort", "Steady", "make_tracker"]
 
 
 def make_tracker(settings: TrackerSettings) -> Tracker:
     """A fresh tracker of the chosen kind; two of them never share ids."""
-    return Sort(SortSettings(**settings.model_dump(exclude={"name"})))
+    if isinstance(settings, SortSettings):
+        return Sort(settings)
+    if isinstance(settings, ByteTrackSettings):
+        return ByteTrack(settings)
+    if isinstance(settings, OcSortSettings):
+        return OcSort(settings)
+    return Steady(settings)

@@ -15,56 +15,94 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.track import compiled
+
 Array = NDArray[np.float64]
 
 PAPER_RATE = 30.0  # frames a second at which the papers' noise figures were chosen
 POSITION = 1 / 20  # deviation of a measured position, in box heights
+MEASUREMENT = np.full(4, POSITION)
 DRIFT = PAPER_RATE * POSITION**2  # variance that a position gains a second, in box heights^2
 AGITATION = PAPER_RATE * (PAPER_RATE / 160) ** 2  # variance that a velocity gains a second, in box heights^2 / s^2
+SPEED = 10 * PAPER_RATE / 160  # deviation of the velocity of a new track, in box heights a second
 
 
-def start(measured: Array) -> tuple[Array, Array]:
-    """Mean (K, 8) and covariance (K, 4, 3) of tracks at `measured` (K, 4) cx, cy, w, h, at rest as far as known."""
+def start(measured: Array, position: float | Array = 2 * POSITION, speed: float | Array = SPEED) -> tuple[Array, Array]:
+    """Mean (K, 8) and covariance (K, 4, 3) of tracks at `measured` (K, 4) cx, cy, w, h, at rest as far as known.
+
+    position, speed: deviations in box heights and heights a second, one for all or (4,), a coordinate.
+    """
     height = measured[:, 3:4]
     mean = np.zeros((len(measured), 8))
     mean[:, :4] = measured
     block = np.zeros((len(measured), 4, 3))
-    block[..., 0] = (2 * POSITION * height) ** 2
-    block[..., 2] = (10 * PAPER_RATE / 160 * height) ** 2
+    block[..., 0] = (position * height) ** 2
+    block[..., 2] = (speed * height) ** 2
     return mean, block
 
 
-def predict(mean: Array, covariance: Array, dt_s: float) -> None:
-    """Move every track `dt_s` seconds on, in place: mean (M, 8), covariance (M, 4, 3). No box shrinks below a pixel."""
-    height = np.maximum(mean[:, 3:4], 1.0)
+def predict(mean: Array, covariance: Array, dt_s: float, noise: Array | None = None) -> None:
+    """Move every track `dt_s` seconds on, in place: mean (M, 8), covariance (M, 4, 3). No box shrinks below a pixel.
+
+    `noise`: (4, 3) of `process_noise`, where it is not this module's.
+    """
+    fast = compiled.kernels(15e-6 + 0.1e-6 * len(mean))
+    noise = process_noise(dt_s) if noise is None else noise
+    (predict_numpy if fast is None else fast.predict)(mean, covariance, float(dt_s), noise)
+
+
+def update(
+    mean: Array, covariance: Array, rows: NDArray[np.int64], measured: Array, position: Array = MEASUREMENT
+) -> None:
+    """Correct tracks `rows` (K,), each at most once, by measurements (K, 4) cx, cy, w, h, in place.
+
+    position: (4,), deviations of a measurement in box heights.
+    """
+    fast = compiled.kernels(15e-6 + 0.1e-6 * len(rows))
+    (update_numpy if fast is None else fast.update)(mean, covariance, rows, measured, position)
+
+
+def process_noise(dt_s: float, drift: float | Array = DRIFT, agitation: float | Array = AGITATION) -> Array:
+    """What variance, covariance and velocity's variance gain in `dt_s`, (4, 3), for a box of height 1.
+
+    drift, agitation: one for all, or (4,), a coordinate.
+    """
+    noise = np.empty((4, 3))
+    noise[:, 0] = drift * dt_s + agitation * (dt_s**3 / 3)
+    noise[:, 1] = agitation * (dt_s**2 / 2)
+    noise[:, 2] = agitation * dt_s
+    return noise
+
+
+def predict_numpy(mean: Array, covariance: Array, dt_s: float, noise: Array) -> None:
+    """`predict` in NumPy, by `noise` (4, 3) of a box of height 1."""
+    height = np.maximum(mean[:, 3], 1.0)
+    height *= height
     mean[:, :4] += dt_s * mean[:, 4:]
     small = mean[:, 2:4] < 1.0
     if small.any():
         mean[:, 2:4][small] = 1.0
         mean[:, 6:8][small] = 0.0
-    height *= height
-    position, cross, velocity = covariance[..., 0], covariance[..., 1], covariance[..., 2]
-    position += dt_s * (2 * cross + dt_s * velocity) + (DRIFT * dt_s + AGITATION * dt_s**3 / 3) * height
-    cross += dt_s * velocity + (AGITATION * dt_s**2 / 2) * height
-    velocity += (AGITATION * dt_s) * height
+    cross = covariance[..., 1]
+    moved = cross + dt_s * covariance[..., 2]
+    covariance[..., 0] += (cross + moved) * dt_s
+    covariance[..., 1] = moved
+    covariance += height[:, None, None] * noise
 
 
-def update(mean: Array, covariance: Array, rows: NDArray[np.int64], measured: Array) -> None:
-    """Correct tracks `rows` (K,), each at most once, by measurements (K, 4) cx, cy, w, h, in place.
+def update_numpy(mean: Array, covariance: Array, rows: NDArray[np.int64], measured: Array, position: Array) -> None:
+    """`update` in NumPy, for measurements of deviations `position` (4,) heights.
 
-    Joseph form for the diagonal of the blocks: the covariance stays positive whatever the rounding.
+    Of a block's variance p, measured with noise r, remains pr / (p + r), which is positive whatever the rounding.
     """
-    block, state = covariance[rows], mean[rows]
-    noise = (POSITION * np.maximum(state[:, 3:4], 1.0)) ** 2
-    total = block[..., 0] + noise
-    gain, gain_v = block[..., 0] / total, block[..., 1] / total
+    block, state = covariance.take(rows, 0), mean.take(rows, 0)
+    noise = position * np.maximum(state[:, 3], 1.0)[:, None]
+    noise *= noise
+    noise = noise[..., None]
+    gain = block[..., :2] / (block[..., :1] + noise)
+    block[..., 2] -= gain[..., 1] * block[..., 1]
+    block[..., :2] = gain * noise
+    covariance[rows] = block
     rest = measured - state[:, :4]
-    state[:, :4] += gain * rest
-    state[:, 4:] += gain_v * rest
+    state.reshape(-1, 2, 4)[...] += gain.transpose(0, 2, 1) * rest[:, None]
     mean[rows] = state
-    left = 1 - gain
-    new = np.empty_like(block)
-    new[..., 0] = left**2 * block[..., 0] + gain**2 * noise
-    new[..., 1] = left * (block[..., 1] - gain_v * block[..., 0]) + gain * gain_v * noise
-    new[..., 2] = block[..., 2] - 2 * gain_v * block[..., 1] + gain_v**2 * total
-    covariance[rows] = new

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracker.boxes import areas, xyxy_to_cxcywh
+from tracker.boxes import xyxy_to_cxcywh
 from tracker.config import SortSettings
 from tracker.structures import Detections, Ids, Tracks
 from tracker.track import kalman
 from tracker.track.associate import choose, overlaps
-from tracker.track.table import Clock, Table
+from tracker.track.table import SLACK_S, Clock, Table, usable
 
 
 class Sort:
@@ -32,7 +32,7 @@ class Sort:
             ValueError: `time_s` lies before the last update.
         """
         dt_s = self._clock.advance(time_s)
-        found = detections[(detections.scores >= self.settings.min_score) & (areas(detections.boxes) > 0)]
+        found = usable(detections, self.settings.min_score)
         boxes, table = found.boxes.astype(np.float64), self._table
         kalman.predict(table["mean"], table["covariance"], dt_s)
         table["seen"][:] = False
@@ -66,4 +66,4 @@ class Sort:
         """Tracks unseen for too long go; a tentative one has less patience."""
         table = self._table
         patience = np.where(table["confirmed"], self.settings.max_lost_s, self.settings.max_tentative_s)
-        table.keep(self._clock.now_s - table["last_s"] <= patience)
+        table.keep(self._clock.now_s - table["last_s"] <= patience + SLACK_S)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.boxes import cxcywh_to_xyxy
-from tracker.structures import CONFIRMED, LOST, TENTATIVE, Tracks
+from tracker.boxes import areas, cxcywh_to_xyxy
+from tracker.structures import CONFIRMED, LOST, TENTATIVE, Detections, Tracks
 from tracker.track import kalman
 
+SLACK_S = 1e-6  # rounding of times: 30 steps of 1/30 s are not more than 1.0 s
 COLUMNS: list[tuple[Any, ...]] = [
     ("id", np.int64),
     ("class_id", np.int64),
@@ -46,8 +47,12 @@ class Table:
         return self.rows[column]
 
     def add(self, measured: NDArray[np.float64], class_ids: NDArray[np.int64], scores: NDArray[np.float32],
-            now_s: float) -> NDArray[np.void]:  # fmt: skip
-        """New tentative tracks at `measured` (K, 4) cx, cy, w, h, seen `now_s`; returns their rows, live."""
+            now_s: float, position: float | NDArray[np.float64] = 2 * kalman.POSITION,
+            speed: float | NDArray[np.float64] = kalman.SPEED) -> NDArray[np.void]:  # fmt: skip
+        """New tentative tracks at `measured` (K, 4) cx, cy, w, h, seen `now_s`; returns their rows, live.
+
+        position, speed: see `kalman.start`.
+        """
         count = len(measured)
         if not count:
             return self.rows[:0]
@@ -58,7 +63,7 @@ class Table:
         new["class_id"], new["score"], new["hits"] = class_ids, scores, 1
         new["first_s"] = new["last_s"] = now_s
         new["seen"] = True
-        new["mean"], new["covariance"] = kalman.start(measured)
+        new["mean"], new["covariance"] = kalman.start(measured, position, speed)
         return new
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
@@ -90,12 +95,15 @@ class Table:
         )
 
     def correct(self, rows: NDArray[np.int64], measured: NDArray[np.float64], scores: NDArray[np.float32],
-                now_s: float) -> None:  # fmt: skip
-        """Tracks `rows` (K,) take their detections in: `measured` (K, 4) cx, cy, w, h and scores (K,)."""
+                now_s: float, position: NDArray[np.float64] = kalman.MEASUREMENT) -> None:  # fmt: skip
+        """Tracks `rows` (K,) take their detections in: `measured` (K, 4) cx, cy, w, h and scores (K,).
+
+        position: (4,), deviations of a measurement in box heights.
+        """
         if not len(rows):
             return
         table = self.rows
-        kalman.update(table["mean"], table["covariance"], rows, measured)
+        kalman.update(table["mean"], table["covariance"], rows, measured, position)
         table["score"][rows] = scores
         table["last_s"][rows] = now_s
         table["seen"][rows] = True
@@ -123,3 +131,11 @@ class Clock:
     def since_start_s(self) -> float:
         """Seconds from the first frame to the newest."""
         return self.now_s - (self._start_s or 0.0)
+
+
+def usable(detections: Detections, least: float) -> Detections:
+    """Those of this score or more; boxes without area, without end or not a number are left out."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        area = areas(detections.boxes)
+    good = (detections.scores >= least) & (area > 0) & (area < np.inf)
+    return detections if good.all() else detections[good]

@@ -15,14 +15,31 @@ and takes the final name in `close()`. Killed at any moment, it leaves a playabl
     JsonLinesDetections(path, class_names, *, overwrite=False)          .write_detections(frame, detections)
     CocoDetections(path, *, category_ids=None, overwrite=False)         .write_detections(frame, detections)
     partial_path(target) -> Path                                        PartialFile(target, overwrite=False)
+
+A name is imported when it is first asked for: records need no video encoder.
 """
 
-from tracker.write.background import Background
-from tracker.write.canvas import canvas_of, pixel_format_for
-from tracker.write.draw import Overlay
-from tracker.write.files import PartialFile, check_target, partial_path
-from tracker.write.records import CocoDetections, JsonLinesDetections, JsonLinesWriter, MotWriter
-from tracker.write.video import VideoOptions, VideoSink
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracker.write.background import Background
+    from tracker.write.canvas import canvas_of, pixel_format_for
+    from tracker.write.draw import Overlay
+    from tracker.write.files import PartialFile, check_target, partial_path
+    from tracker.write.records import CocoDetections, JsonLinesDetections, JsonLinesWriter, MotWriter
+    from tracker.write.video import VideoOptions, VideoSink
+
+MODULES = {
+    "background": ("Background",),
+    "canvas": ("canvas_of", "pixel_format_for"),
+    "draw": ("Overlay",),
+    "files": ("PartialFile", "check_target", "partial_path"),
+    "records": ("CocoDetections", "JsonLinesDetections", "JsonLinesWriter", "MotWriter"),
+    "video": ("VideoOptions", "VideoSink"),
+}
 
 __all__ = [
     "Background",
@@ -39,3 +56,11 @@ __all__ = [
     "partial_path",
     "pixel_format_for",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The name from its module. Raises AttributeError."""
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

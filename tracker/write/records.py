@@ -6,11 +6,27 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tracker.errors import WriteError
-from tracker.structures import Detections, Frame, Tracks
+from tracker.structures import Detections, Tracks
 from tracker.write.files import PartialFile
+
+
+class Moment(Protocol):
+    """What a record tells of a frame. A `Frame` is one, and so is a frame whose picture nobody has."""
+
+    @property
+    def index(self) -> int:
+        """From 0."""
+
+    @property
+    def time_s(self) -> float:
+        """Seconds from the first frame."""
+
+    @property
+    def file(self) -> str:
+        """Name of the picture file, "" where there is none."""
 
 
 class _Records:
@@ -43,7 +59,7 @@ class MotWriter(_Records):
         """
         super().__init__(path, overwrite=overwrite)
 
-    def write(self, frame: Frame, tracks: Tracks) -> None:
+    def write(self, frame: Moment, tracks: Tracks) -> None:
         """Append the tracks of one frame; a frame without tracks has no line. Raises WriteError."""
         lines = []
         columns = (tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids)
@@ -84,7 +100,7 @@ class _JsonLines(_Records):
             for box, score, class_id in rows
         ]
 
-    def _append(self, frame: Frame, key: str, objects: list[dict[str, Any]]) -> None:
+    def _append(self, frame: Moment, key: str, objects: list[dict[str, Any]]) -> None:
         """Append the line of one frame. Raises WriteError."""
         line: dict[str, Any] = {"index": frame.index, "time_s": round(frame.time_s, 6)}
         if frame.file:
@@ -96,7 +112,7 @@ class _JsonLines(_Records):
 class JsonLinesWriter(_JsonLines):
     """Tracks, one JSON object a frame, also of a frame without tracks."""
 
-    def write(self, frame: Frame, tracks: Tracks) -> None:
+    def write(self, frame: Moment, tracks: Tracks) -> None:
         """Append one frame. Raises WriteError."""
         pairs = zip(tracks.ids.tolist(), self._objects(tracks), strict=True)
         objects = [{"id": number, **found} for number, found in pairs]
@@ -106,7 +122,7 @@ class JsonLinesWriter(_JsonLines):
 class JsonLinesDetections(_JsonLines):
     """Detections, one JSON object a frame, also of a frame without detections."""
 
-    def write_detections(self, frame: Frame, detections: Detections) -> None:
+    def write_detections(self, frame: Moment, detections: Detections) -> None:
         """Append one frame. Raises WriteError."""
         self._append(frame, "detections", self._objects(detections))
 
@@ -136,7 +152,7 @@ class CocoDetections(_Records):
         self._categories = dict(pairs)
         self._glue = b"[\n"
 
-    def write_detections(self, frame: Frame, detections: Detections) -> None:
+    def write_detections(self, frame: Moment, detections: Detections) -> None:
         """Append one frame. Raises WriteError."""
         stem = Path(frame.file).stem
         image_id = int(stem) if stem.isascii() and stem.isdigit() else frame.index + 1
