@@ -31,6 +31,7 @@ Examples:
 @click.option("--summary", type=click.Path(path_type=Path), help="Figures of the run as JSON.")
 @detector_options
 @tracker_option
+@click.option("--offline", is_flag=True, help="Use the whole video, past and future, for each frame; reads it twice.")
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Detect on every N-th frame.")
 @click.option("--duration", type=SECONDS, help="End after this many seconds of the stream.")
 @click.option(

@@ -13,15 +13,17 @@ from typing import Any
 
 from tracker import __version__
 from tracker.capture import Source, mask_credentials, open_source
+from tracker.cli.offline import Blind, Collector, Nowhere, Replay
 from tracker.cli.progress import Progress, say
-from tracker.config import Settings
+from tracker.config import Settings, SteadySettings
 from tracker.detect import EngineDetector, open_detector, share_cores
-from tracker.errors import Interrupted, SourceLost, TrackerError, WriteError
-from tracker.interfaces import Sink
+from tracker.errors import Interrupted, SourceLost, TrackerError, UsageError, WriteError
+from tracker.interfaces import Detector, Sink, Tracker
 from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
 from tracker.structures import StreamInfo
 from tracker.track import make_tracker
+from tracker.track.link import link
 from tracker.write.files import partial_path
 from tracker.write.outputs import OutputPaths, open_outputs
 from tracker.write.paths import check_paths
@@ -58,7 +60,10 @@ class Session:
 
         Raises:
             OutputError: an output that exists, or cannot be there.
+            UsageError: --offline with what cannot be.
         """
+        if flags["offline"]:
+            check_offline(settings, flags)
         self.settings, self.flags, self.stop = settings, flags, stop
         self.meters, self.status = Meters(), Status()
         self.paths = OutputPaths(
@@ -85,7 +90,7 @@ class Session:
             )
             stack.callback(detector.close)
             self._banner(info, detector, notices)
-            outcome, error = self._loop(source, detector, self._open_outputs(info, detector.class_names))
+            outcome, error = self._track(source, detector)
             for warning in (*source.warnings, *detector.warnings):
                 say(f"warning: {warning}")
             summary = self._summary(source, detector, outcome, error, perf_counter() - began)
@@ -122,13 +127,33 @@ class Session:
             observe=self.meters.observe,
         )
 
-    def _loop(self, source: Source, detector: EngineDetector, outputs: Sink) -> tuple[Outcome, Exception | None]:
+    def _track(self, source: Source, detector: EngineDetector) -> tuple[Outcome, Exception | None]:
+        """One pass that does it all, or two: detections first, then the outputs."""
+        settings, names = self.settings.tracker, detector.class_names
+        if not (self.flags["offline"] and isinstance(settings, SteadySettings)):
+            return self._loop(source, detector, make_tracker(settings), self._open_outputs(source.info, names))
+        if source.info.live:
+            return Outcome.FAILED, UsageError("--offline reads the source twice, and a live one cannot be")
+        collector, began = Collector(), perf_counter()
+        outcome, error = self._loop(source, detector, collector, Nowhere())
+        if outcome is not Outcome.DONE:
+            return outcome, error or Interrupted("interrupted before the tracks were known; nothing is written")
+        self.status = Status()
+        with self._open_source() as again:
+            outputs = self._open_outputs(again.info, names)
+            outcome, error = self._loop(again, Blind(), Replay(link(settings, collector.frames)), outputs)
+        self.status.wall_s = perf_counter() - began
+        return outcome, error
+
+    def _loop(
+        self, source: Source, detector: Detector, tracker: Tracker, outputs: Sink
+    ) -> tuple[Outcome, Exception | None]:
         """Run the pipeline and finish or abandon the outputs."""
         progress = Progress(None if source.info.live else source.info.frame_count)
         pipeline = Pipeline(
             source,
             detector,
-            make_tracker(self.settings.tracker),
+            tracker,
             outputs,
             workers=share_cores(self.settings.detect, source.info.live).workers,
             stride=self.flags["stride"],
@@ -168,7 +193,7 @@ class Session:
             f"detector  {detector.identity.name} at {width}x{height} "
             f"on {engine.runtime}, {engine.precision}, {engine.device}"
         )
-        say(f"tracker   {self.settings.tracker.name}")
+        say(f"tracker   {self.settings.tracker.name}{', offline: two passes' if self.flags['offline'] else ''}")
         for notice in notices:
             say(f"notice: {notice}")
 
@@ -202,6 +227,7 @@ class Session:
             "device": engine.device,
             "model": _model(detector),
             "tracker": self.settings.tracker.name,
+            "offline": self.flags["offline"],
             "mode": "video",
             "mode_evidence": "not probed: this version knows ordinary video only",
             "tracks": len(status.seen),
@@ -248,6 +274,14 @@ def _model(detector: EngineDetector) -> dict[str, Any]:
         "head": identity.head,
         "input": list(detector.size_hw),
     }
+
+
+def check_offline(settings: Settings, flags: Mapping[str, Any]) -> None:
+    """Refuse what --offline cannot do. Raises UsageError."""
+    if not isinstance(settings.tracker, SteadySettings):
+        raise UsageError(f"--offline works with --tracker steady, got {settings.tracker.name}")
+    if flags["source"] == "-":
+        raise UsageError("--offline reads the source twice, and standard input cannot be; save it to a file first")
 
 
 def default_output(source: str) -> Path:
