@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tracker.boxes import clip, cxcywh_to_xyxy, iou_matrix, xyxy_to_cxcywh
+from tracker.boxes import cxcywh_to_xyxy, iou_matrix, xyxy_to_cxcywh
 
 some_boxes = arrays(np.float64, st.tuples(st.integers(0, 6), st.just(4)), elements=st.floats(-100, 100, width=16))
 
@@ -38,9 +38,3 @@ def test_iou_is_symmetric_and_within_0_and_1(a, b) -> None:
 @given(some_boxes)
 def test_forms_convert_back(boxes) -> None:
     assert np.allclose(cxcywh_to_xyxy(xyxy_to_cxcywh(boxes)), boxes, atol=1e-9)
-
-
-def test_clip_leaves_its_argument_alone() -> None:
-    boxes = np.array([[-5, -5, 50, 50]], np.float32)
-    assert clip(boxes, 20, 10).tolist() == [[0, 0, 20, 10]]
-    assert boxes[0, 0] == -5

@@ -38,10 +38,3 @@ def cxcywh_to_xyxy(boxes: NDArray[Float]) -> NDArray[Float]:
     """Centre, width, height -> corners: (N, 4) -> (N, 4)."""
     half = boxes[:, 2:] / 2
     return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), 1)
-
-
-def clip(boxes: Floats, width: int, height: int) -> Floats:
-    """Boxes cut to a picture of this size, a new array (N, 4)."""
-    limits = np.array([width, height, width, height], boxes.dtype)
-    result: Floats = np.clip(boxes, np.zeros(4, boxes.dtype), limits)
-    return result

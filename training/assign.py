@@ -18,7 +18,7 @@ def pair_iou(a: Tensor, b: Tensor) -> Tensor:
     return inter / (area_a + area_b - inter + 1e-7)
 
 
-def complete_iou_loss(a: Tensor, b: Tensor) -> Tensor:
+def distance_iou_loss(a: Tensor, b: Tensor) -> Tensor:
     """1 - DIoU of boxes (P, 4) (Zheng et al. 2020): overlap and distance of centres over the enclosing diagonal."""
     enclosing = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
     distance = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) ** 2).sum(-1) / 4
@@ -85,6 +85,6 @@ def losses(logits: Tensor, sides: Tensor, grid: Tensor, truth: Tensor, ignore: T
         target.view(-1, target.shape[-1])[key, truth[index, 1].long()] = quality
         weight.view(-1, 1)[key] = 1
         total = quality.sum().clamp(min=1)
-        box_loss = (complete_iou_loss(boxes.reshape(-1, 4)[key], truth[index, 2:]) * quality).sum() / total
+        box_loss = (distance_iou_loss(boxes.reshape(-1, 4)[key], truth[index, 2:]) * quality).sum() / total
     classes = binary_cross_entropy_with_logits(logits, target, weight=weight.expand_as(target), reduction="sum") / total
     return classes, box_loss

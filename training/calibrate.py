@@ -19,7 +19,7 @@ from training.evaluate import CLASSES, detect
 from training.metrics import inside, iou_matrix
 from training.network import Network
 
-FEWEST = 30  # a class with fewer hits takes the common map
+FEWEST = 200  # a class with fewer hits takes the common map
 Array = NDArray[np.float64]
 
 
@@ -60,7 +60,7 @@ def fit(pairs: Array) -> tuple[float, float]:
         return value
 
     optimizer.step(loss)
-    return float(log_slope.exp()), float(offset)
+    return float(log_slope.detach().exp()), float(offset.detach())
 
 
 def error(pairs: Array, slope: float, offset: float, bins: int = 15) -> float:

@@ -67,7 +67,7 @@ class DetectSession:
             dropped = "".join(f", {number} dropped ({reason})" for reason, number in source.dropped.items())
             engine = detector.engine
             say(
-                f"{'source lost' if error else 'done'}: "
+                f"{'source lost' if error else 'interrupted' if self.stop.is_set() else 'done'}: "
                 f"{self.status.processed} frames{dropped}, {self.found} detections; "
                 f"{detector.identity.name} on {engine.runtime}, {engine.precision}, {engine.device}"
             )

@@ -23,6 +23,7 @@ from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
 from tracker.structures import StreamInfo
 from tracker.track import make_tracker
+from tracker.track.compiled import backend
 from tracker.track.link import link
 from tracker.write.files import partial_path
 from tracker.write.outputs import OutputPaths, open_outputs
@@ -228,6 +229,7 @@ class Session:
             "model": _model(detector),
             "tracker": self.settings.tracker.name,
             "offline": self.flags["offline"],
+            "association": backend(),
             "mode": "video",
             "mode_evidence": "not probed: this version knows ordinary video only",
             "tracks": len(status.seen),
