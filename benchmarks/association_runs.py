@@ -26,8 +26,7 @@ PEERS = (
     "ultralytics fasttrack", "ultralytics tracktrack", "boxmot bytetrack", "boxmot ocsort",
     "boxmot botsort", "boxmot boosttrack", "boxmot sfsort", "norfair",
 )  # fmt: skip
-"""Peers at their defaults, but without pictures: no camera motion, no appearance. BoxMOT's HybridSORT, left out, takes
-tens of minutes."""
+"""Peers at their defaults, but without pictures: no camera motion, no appearance. HybridSORT is left out: too slow."""
 OURS = tuple(dict.fromkeys(("sort", "bytetrack", "ocsort", DEFAULT_TRACKER, *TRACKERS)))
 Rows = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from benchmarks.association_data import save_frames
 from benchmarks.association_runs import environment, run_peer
 from tracker.config import DEFAULT_TRACKER, TRACKERS
 from tracker.structures import Detections
-from tracker.track import make_tracker
+from tracker.track import compiled, make_tracker
 
 SIZES = (10, 50, 100, 200, 500)
 PEERS = ("trackers bytetrack", "ultralytics bytetrack", "boxmot ocsort/cpp", "boxmot bytetrack/cpp",
@@ -93,9 +93,9 @@ def ours(name: str, frames: list[Detections]) -> float:
 
 
 def main(name: str, files: list[str]) -> None:
-    """Time one of ours on each file; what has to be compiled is compiled before."""
-    ours(name, load(Path(files[0])))
-    print(json.dumps({file: ours(name, load(Path(file))) for file in files}))
+    """Time one of ours on each file; what has to be compiled is compiled before. Tells numba or numpy as "backend"."""
+    backend = compiled.load()
+    print(json.dumps({"backend": backend} | {file: ours(name, load(Path(file))) for file in files}))
 
 
 def once(name: str, files: list[str], peers: str | None) -> dict[str, float] | str:
@@ -109,8 +109,9 @@ def once(name: str, files: list[str], peers: str | None) -> dict[str, float] | s
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(**switch))
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no word"])[-1][:200]
-    values: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return values
+    values: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    backend = values.pop("backend")
+    return values if backend == ("numba" if how == "with" else "numpy") else f"it ran on {backend}"
 
 
 def speed_table(report: Printer, cache: Path, peers: str | None, sizes: list[int], repeats: int) -> None:

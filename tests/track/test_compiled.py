@@ -129,9 +129,9 @@ def test_the_same_filter_on_fields_and_on_arrays(fast: compiled.Kernels, count: 
         measured.flags.writeable = False
         for tracks in ((theirs["mean"], theirs["covariance"]), (mean, covariance)):
             fast.predict(*tracks, dt_s, noise)
-            fast.update(*tracks, rows, measured, kalman.POSITION)
+            fast.update(*tracks, rows, measured, kalman.MEASUREMENT)
         kalman.predict_numpy(ours["mean"], ours["covariance"], dt_s, noise)
-        kalman.update_numpy(ours["mean"], ours["covariance"], rows, measured, kalman.POSITION)
+        kalman.update_numpy(ours["mean"], ours["covariance"], rows, measured, kalman.MEASUREMENT)
         same((ours["mean"], ours["covariance"]), (theirs["mean"], theirs["covariance"]))
         same((ours["mean"], ours["covariance"]), (mean, covariance))
 

@@ -190,3 +190,17 @@ def test_squares_are_followed_to_the_end(tracker: Tracker) -> None:
         tracks = tracker.update(squares(k), k / 30)
         assert tracks.ids.tolist() == [1, 2]
         assert np.abs(tracks.boxes - squares(k).boxes).max() < 2
+
+
+def test_after_a_break_of_an_hour_nobody_is_known_again(tracker: Tracker) -> None:
+    """A camera that came back: what stands where somebody stood before is somebody else."""
+    for k in range(30):
+        tracker.update(walk(100), k / 10)
+    shown = {i for k in range(30) for i in tracker.update(walk(100), 3600 + k / 10).ids.tolist()}
+    assert shown == {2}
+
+
+def test_a_slow_stream_is_no_break(tracker: Tracker) -> None:
+    """A picture every 4 s, as a time-lapse has it: steps longer than max_lost_s, all of them."""
+    shown = {i for k in range(30) for i in tracker.update(walk(100), 4.0 * k).ids.tolist()}
+    assert shown == {1}

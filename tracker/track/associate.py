@@ -43,6 +43,28 @@ def overlaps(a: Boxes, a_classes: Indices, b: Boxes, b_classes: Indices) -> Pair
     return Pairs(*fast.overlaps(a, _integers(a_classes), b, _integers(b_classes)))
 
 
+class Likeness(NamedTuple):
+    """Candidate pairs, in the order of `Pairs`, and how alike they are."""
+
+    rows: Indices  # (K,) int64, of the tracks
+    columns: Indices  # (K,) int64, of the detections
+    overlap: Boxes  # (K,) IoU of the grown boxes, > 0
+    distance: Boxes  # (K,) squared Mahalanobis distance
+
+
+def likeness(mean: Boxes, covariance: Boxes, classes: Indices, measured: Boxes, their_classes: Indices,
+             position: Boxes, growth: float, most: float) -> Likeness:  # fmt: skip
+    """Pairs of tracks and detections of one class whose boxes overlap when grown by the doubt about the track's place.
+
+    mean (M, 8) and covariance (M, 4, 3) as in `kalman`; measured (N, 4) cx, cy, w, h of deviations `position` (4,)
+    heights. Both boxes of a pair are widened about their centres by the same factor, 1 + `growth` times the place's
+    deviation in box sides, but at most by 1 + `most`.
+    """
+    fast = compiled.kernels(60e-6 + 1e-6 * len(mean))
+    way = likeness_numpy if fast is None else fast.likeness
+    return Likeness(*way(mean, covariance, classes, measured, their_classes, position, growth, most))
+
+
 def choose(pairs: Pairs) -> tuple[Indices, Indices]:
     """The one-to-one choice of the largest total gain: rows (K,) ascending and their columns (K,).
 
@@ -74,6 +96,41 @@ def overlaps_numpy(a: Boxes, a_classes: Indices, b: Boxes, b_classes: Indices) -
     rows, columns, shared = (_among_all if len(a) * len(b) <= EVERY else _among_near)(a, a_classes, b, b_classes)
     area, other = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1]), (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
     return Pairs(rows, columns, shared / (area.take(rows) + other.take(columns) - shared))
+
+
+def likeness_numpy(mean: Boxes, covariance: Boxes, classes: Indices, measured: Boxes, their_classes: Indices,
+                   position: Boxes, growth: float, most: float) -> Likeness:  # fmt: skip
+    """`likeness` in NumPy."""
+    if not len(mean) or not len(measured):
+        none = np.zeros(0, np.int64)
+        return Likeness(none, none, np.zeros(0), np.zeros(0))
+    boxes, variance = mean[:, :4], covariance[..., 0]
+    doubt = np.sqrt((variance[:, 0] + variance[:, 1]) / 2 / np.maximum(boxes[:, 2] * boxes[:, 3], 1.0))
+    factor = 1 + np.minimum(growth * doubt, most)
+    a, b = _grown(boxes, factor[:, None]), _grown(measured, factor.max())
+    among = _among_all if len(a) * len(b) <= EVERY else _among_near
+    rows, columns, _ = among(a, classes, b, their_classes)
+    place, seen, factor = boxes.take(rows, 0), measured.take(columns, 0), factor.take(rows)
+    offset = np.abs(place - seen)
+    sides, others = place[:, 2:], seen[:, 2:]
+    shared = np.minimum(sides, others) * factor[:, None]
+    shared = np.minimum(shared, (sides + others) * (factor / 2)[:, None] - offset[:, :2])
+    inter = np.maximum(shared[:, 0], 0) * np.maximum(shared[:, 1], 0)
+    union = (sides[:, 0] * sides[:, 1] + others[:, 0] * others[:, 1]) * factor * factor - inter
+    noise = position * np.maximum(place[:, 3:], 1.0)
+    offset *= offset
+    noise *= noise
+    noise += variance.take(rows, 0)
+    offset /= noise
+    distance = offset[:, 0] + offset[:, 1] + offset[:, 2] + offset[:, 3]
+    result, good = Likeness(rows, columns, inter / union, distance), inter > 0
+    return result if good.all() else Likeness(*(part[good] for part in result))
+
+
+def _grown(boxes: Boxes, factor: Boxes | float) -> Boxes:
+    """Boxes (N, 4) cx, cy, w, h -> xyxy, `factor` times as wide and high about their centres."""
+    half = boxes[:, 2:] * (0.5 * factor)
+    return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), 1)
 
 
 def _among_all(a: Boxes, a_classes: Indices, b: Boxes, b_classes: Indices) -> tuple[Indices, Indices, Boxes]:

@@ -42,6 +42,8 @@ class ByteTrack:
             ValueError: `time_s` lies before the last update.
         """
         dt_s = self._clock.advance(time_s)
+        if self._clock.torn(dt_s, self.settings.max_lost_s):
+            self._table.clear()
         found = usable(detections, self.settings.low_score)
         boxes, table = found.boxes.astype(np.float64), self._table
         tracked = table["seen"].copy()

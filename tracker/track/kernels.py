@@ -1,8 +1,8 @@
 """The kernels of the association, compiled by numba. Only `tracker.track.compiled` imports this file.
 
-Each does what its NumPy twin in `kalman` or `associate` does, with the same operations in the same order, so that the
-results are the same to the last bit and nobody sees in the tracks which one ran. All release the GIL: the cameras of a
-process track side by side.
+Each does what its NumPy twin in `kalman`, `associate` or `calibrate` does, with the same operations in the same order,
+so that the results are the same to the last bit and nobody sees in the tracks which one ran. All release the GIL: the
+cameras of a process track side by side.
 
 Every kernel has one signature, of arrays with any strides, unaligned and read-only where it only reads: one compilation
 serves contiguous arrays and the fields of a structured array alike.
@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float64, int64, types
+from numba import boolean, float64, int64, types
 from numpy.typing import NDArray
 
 from tracker.track.assignment import choose
@@ -115,9 +115,12 @@ def longer(array: NDArray[Any], size: int) -> NDArray[Any]:
     return copy
 
 
-@kernel
-def overlaps(a: Floats, a_classes: Indices, b: Floats, b_classes: Indices) -> tuple[Indices, Indices, Floats]:
-    """`associate.overlaps`: boxes `a` stand in buckets by left edge; each of `b` looks into those it can reach."""
+@inner
+def touching(a: Floats, a_classes: Indices, b: Floats, b_classes: Indices) -> tuple[Indices, Indices, Floats]:
+    """Pairs of one class that overlap, and their IoU.
+
+    Boxes `a` stand in buckets by left edge; each of `b` looks into those it can reach.
+    """
     size, found = 4 * (a.shape[0] + b.shape[0]), 0
     rows, columns, gain = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
     if a.shape[0] == 0 or b.shape[0] == 0:
@@ -154,6 +157,82 @@ def overlaps(a: Floats, a_classes: Indices, b: Floats, b_classes: Indices) -> tu
     return rows, columns, gain
 
 
+@kernel
+def overlaps(a: Floats, a_classes: Indices, b: Floats, b_classes: Indices) -> tuple[Indices, Indices, Floats]:
+    """`associate.overlaps`."""
+    rows, columns, gain = touching(a, a_classes, b, b_classes)
+    return rows, columns, gain
+
+
+@inner
+def grown(boxes: Floats, factor: Floats, every: float) -> Floats:
+    """Boxes (N, 4) cx, cy, w, h -> xyxy about their centres, by `factor` (N,), or by `every` where that is above 0."""
+    result = np.empty((boxes.shape[0], 4))
+    for i in range(boxes.shape[0]):
+        half = 0.5 * (every if every > 0 else factor[i])
+        for side in range(2):
+            result[i, side] = boxes[i, side] - boxes[i, side + 2] * half
+            result[i, side + 2] = boxes[i, side] + boxes[i, side + 2] * half
+    return result
+
+
+@kernel
+def likeness(mean: Floats, covariance: Floats, classes: Indices, measured: Floats, their_classes: Indices,
+             position: Floats, growth: float, most: float) -> tuple[Indices, Indices, Floats, Floats]:  # fmt: skip
+    """`associate.likeness`."""
+    factor, widest = np.empty(mean.shape[0]), 0.0
+    for m in range(mean.shape[0]):
+        spread = (covariance[m, 0, 0] + covariance[m, 1, 0]) / 2 / max(mean[m, 2] * mean[m, 3], 1.0)
+        factor[m] = 1 + min(growth * np.sqrt(spread), most)
+        widest = max(widest, factor[m])
+    rows, columns, overlap = touching(grown(mean, factor, 0.0), classes, grown(measured, factor, widest), their_classes)
+    distance, found = np.empty(rows.shape[0]), 0
+    for k in range(rows.shape[0]):
+        m, j = rows[k], columns[k]
+        inter, size, far, height = 1.0, factor[m], 0.0, max(mean[m, 3], 1.0)
+        for c in range(4):
+            offset = abs(mean[m, c] - measured[j, c])
+            if c < 2:
+                shared = min(mean[m, c + 2], measured[j, c + 2]) * size
+                inter *= max(min(shared, (mean[m, c + 2] + measured[j, c + 2]) * (size / 2) - offset), 0.0)
+            noise = position[c] * height
+            far += offset * offset / (noise * noise + covariance[m, c, 0])
+        union = (mean[m, 2] * mean[m, 3] + measured[j, 2] * measured[j, 3]) * size * size - inter
+        rows[found], columns[found], overlap[found], distance[found] = m, j, inter / union, far
+        found += inter > 0
+    return rows[:found], columns[:found], overlap[:found], distance[:found]
+
+
+@kernel
+def calibrate(places: Indices, at: Floats, scores: Floats, belief: float, precision: Floats, detected: Floats,
+              tally: Floats) -> tuple[Floats, Indices]:  # fmt: skip
+    """`calibrate.calibrate_numpy`: calibrated scores (N,) and bins (N,), counted in."""
+    result, bins, last = np.empty(at.shape[0]), np.empty(at.shape[0], np.int64), precision.shape[1] - 1
+    for k in range(at.shape[0]):
+        place, x = places[k], min(max(at[k] - 0.5, 0.0), float(last))
+        lower = int(x)
+        left, right = precision[place, lower], precision[place, min(lower + 1, last)]
+        result[k] = (1 - belief) * scores[k] + belief * (left + (x - lower) * (right - left))
+    for k in range(at.shape[0]):
+        bins[k] = min(int(max(at[k], 0.0)), last)
+        detected[places[k], bins[k]] += 1
+        tally[places[k], 0] += 1
+        tally[places[k], 1] += 1
+    return result, bins
+
+
+@kernel
+def learn(places: Indices, real: NDArray[Any], seen: NDArray[Any], rows: Indices, bins: Indices, matched: Floats,
+          returns: Floats) -> None:  # fmt: skip
+    """`calibrate.learn_numpy`: counts of tracks that are `real`, and of those `seen` in the last frame."""
+    for m in range(places.shape[0]):
+        returns[places[m], 0] += real[m] and seen[m]
+    for k in range(rows.shape[0]):
+        m = rows[k]
+        returns[places[m], 1] += real[m] and seen[m]
+        matched[places[m], bins[k]] += real[m]
+
+
 def _seen(dtype: types.Type, dimensions: int) -> types.Array:
     """An array that is only read: any strides, alignment and flags."""
     return types.Array(dtype, dimensions, "A", readonly=True, aligned=False)
@@ -166,9 +245,13 @@ def _changed(dimensions: int) -> types.Array:
 
 def signatures() -> dict[Any, tuple[types.Type, ...]]:
     """What the callers use, in the order of `compiled.Kernels`, and the types that each is compiled for."""
+    tracks = _seen(float64, 2), _seen(float64, 3)
     return {
         predict: (_changed(2), _changed(3), float64, _seen(float64, 2)),
         update: (_changed(2), _changed(3), _seen(int64, 1), _seen(float64, 2), _seen(float64, 1)),
         overlaps: (_seen(float64, 2), _seen(int64, 1), _seen(float64, 2), _seen(int64, 1)),
         choose: (_seen(int64, 1), _seen(int64, 1), _seen(float64, 1)),
+        likeness: (*tracks, _seen(int64, 1), _seen(float64, 2), _seen(int64, 1), _seen(float64, 1), float64, float64),
+        calibrate: (_seen(int64, 1), _seen(float64, 1), _seen(float64, 1), float64, *[_changed(2)] * 3),
+        learn: (_seen(int64, 1), *[_seen(boolean, 1)] * 2, *[_seen(int64, 1)] * 2, *[_changed(2)] * 2),
     }

@@ -20,11 +20,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from tracker.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from tracker.config import SteadySettings
 from tracker.structures import CONFIRMED, LOST, Detections, Ids, Tracks
-from tracker.track.associate import Pairs, choose
 from tracker.track.steady import Steady
 from tracker.track.table import SLACK_S, usable
 
@@ -34,9 +35,10 @@ Mask = NDArray[np.bool_]
 SHORTEST_S = 1e-3  # two frames of one time are taken for this far apart where their distance divides
 FIRST_SPEED = 2.0  # deviation of a tracklet's first velocity, box heights a second
 CENTRE_NOISE, CENTRE_AGITATION = 0.064, 1.7  # deviation of a measurement (heights), variance of acceleration
-SIZE_NOISE, SIZE_AGITATION = 0.016, 0.044
-LINK_GAP_S, LINK_DISTANCE, LINK_DISTANCE_S, LINK_SIZE = 3.0, 0.25, 0.07, 0.36
+SIZE_NOISE, SIZE_AGITATION = 0.018, 0.044
+LINK_GAP_S, LINK_DISTANCE, LINK_DISTANCE_S, LINK_SIZE = 3.0, 0.3, 0.17, 0.27
 LINK_EVIDENCE = 0.0  # sum of scores that a tracklet needs to be linked
+LINK_AT_ONCE = 100_000  # pairs looked at together, for the sake of memory
 GAP_COST = 0.3  # a link is worth exp(-GAP_COST * seconds) less
 
 
@@ -142,30 +144,55 @@ def _posterior(path: Path, measured: Array, noise: float, agitation: float) -> t
 
 def _links(path: Path) -> tuple[Ids, Ids]:
     """Tracklets (by their place in `starts`) and those that continue them."""
-    boxes, speeds = _smooth(path)
-    starts = path.starts
+    smooth, starts = _smooth(path), path.starts
     ends = np.append(starts[1:], len(path.ids)) - 1
     fit = np.flatnonzero((ends > starts) & (np.add.reduceat(path.scores, starts) >= LINK_EVIDENCE))
     begins = fit[np.argsort(path.times[starts[fit]], kind="stable")]
     begin_s, end_s = path.times[starts[begins]], path.times[ends[fit]]
     first = begin_s.searchsorted(end_s, "right")
     counts = np.maximum(begin_s.searchsorted(end_s + LINK_GAP_S + SLACK_S, "right") - first, 0)
-    one = np.repeat(np.arange(len(fit)), counts)
-    other = np.arange(len(one)) - np.repeat(counts.cumsum() - counts - first, counts)
-    end, begin = ends[fit[one]], starts[begins[other]]
+    parts = []
+    for group in np.split(np.arange(len(fit)), np.flatnonzero(np.diff(counts.cumsum() // LINK_AT_ONCE)) + 1):
+        rows = fit[group].repeat(counts[group])
+        offsets = first[group] - counts[group].cumsum() + counts[group]
+        columns = begins[np.arange(len(rows)) + offsets.repeat(counts[group])]
+        gain = _continuity(path, smooth, ends[rows], starts[columns])
+        good = gain > 0
+        parts.append((rows[good], columns[good], gain[good]))
+    rows, columns, gain = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _choose(rows, columns, gain)
+
+
+def _choose(rows: Ids, columns: Ids, gain: Array) -> tuple[Ids, Ids]:
+    """The one-to-one choice of the largest total among pairs (K,), in memory of their number.
+
+    What flickers in one place for hours is one chain of pairs, too long for `associate.choose`, which makes a matrix of
+    it. Here each row may also stay alone, for a gain of 0, so that a choice of all rows always exists.
+    """
+    if not len(rows):
+        return rows, columns
+    names, row = np.unique(rows, return_inverse=True)
+    others, column = np.unique(columns, return_inverse=True)
+    alone = np.arange(len(names))
+    places = np.concatenate((row, alone)), np.concatenate((column, len(others) + alone))
+    costs = csr_array((np.concatenate((2 - gain, np.full(len(names), 2.0))), places))
+    chosen, theirs = min_weight_full_bipartite_matching(costs)
+    linked = theirs < len(others)
+    return names[chosen[linked]], others[theirs[linked]]
+
+
+def _continuity(path: Path, smooth: tuple[Array, Array], end: Ids, begin: Ids) -> Array:
+    """How well rows `begin` (K,) of the path go on where rows `end` stopped: (K,), above 0 where they may."""
     gap = path.times[begin] - path.times[end]
-    height = (boxes[end, 3] + boxes[begin, 3]) / 2
-    step = boxes[begin, :2] - boxes[end, :2]
-    forward = np.hypot(*(step - gap[:, None] * speeds[end, :2]).T)
-    backward = np.hypot(*(step - gap[:, None] * speeds[begin, :2]).T)
-    distance, allowed = (forward + backward) / 2 / np.maximum(height, 1.0), LINK_DISTANCE + LINK_DISTANCE_S * gap
-    sizes = np.abs(np.log(np.maximum(boxes[end, 3], 1.0) / np.maximum(boxes[begin, 3], 1.0)))
+    place, next_ = smooth[0][end], smooth[0][begin]
+    step = next_[:, :2] - place[:, :2]
+    forward = np.hypot(*(step - gap[:, None] * smooth[1][end, :2]).T)
+    backward = np.hypot(*(step - gap[:, None] * smooth[1][begin, :2]).T)
+    height = np.maximum((place[:, 3] + next_[:, 3]) / 2, 1.0)
+    distance, allowed = (forward + backward) / 2 / height, LINK_DISTANCE + LINK_DISTANCE_S * gap
+    sizes = np.abs(np.log(np.maximum(place[:, 3], 1.0) / np.maximum(next_[:, 3], 1.0)))
     good = (distance < allowed) & (sizes <= LINK_SIZE) & (path.class_ids[end] == path.class_ids[begin])
-    gain = (1 - distance / allowed) * np.exp(-GAP_COST * gap)
-    order = np.flatnonzero(good)
-    order = order[np.lexsort((begins[other[order]], fit[one[order]]))]
-    rows, columns = choose(Pairs(fit[one[order]], begins[other[order]], gain[order]))
-    return rows, columns
+    return np.where(good, (1 - distance / allowed) * np.exp(-GAP_COST * gap), 0.0)
 
 
 def _joined(path: Path, links: tuple[Ids, Ids]) -> Path:
@@ -193,8 +220,8 @@ def _worthy(settings: SteadySettings, path: Path) -> Path:
     return path[np.repeat(good, lengths)]
 
 
-def _filled(settings: SteadySettings, path: Path, times: Array) -> tuple[Path, Array, Array]:
-    """The path with its gaps of at most `offline_gap_s` filled; its boxes (N, 4) and their time since a sight (N,)."""
+def _filled(settings: SteadySettings, path: Path, times: Array) -> tuple[Path, Array, Mask]:
+    """The path with its gaps of at most `offline_gap_s` filled; the time since a sight (N,) and which rows are one."""
     smooth, speeds = _smooth(path)
     missing = np.diff(path.frames, append=path.frames[-1:]) - 1
     gap_s = np.diff(path.times, append=path.times[-1:])
@@ -217,7 +244,7 @@ def _filled(settings: SteadySettings, path: Path, times: Array) -> tuple[Path, A
     boxes[detected] = share * smooth + (1 - share) * path.boxes
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 1.0)
     full = path[source]
-    return Path(full.ids, frames, times[frames], boxes, full.scores, full.raw, full.class_ids), boxes, since
+    return Path(full.ids, frames, times[frames], boxes, full.scores, full.raw, full.class_ids), since, detected
 
 
 def _frames(settings: SteadySettings, path: Path, times: Array) -> Iterator[Tracks]:
@@ -226,13 +253,14 @@ def _frames(settings: SteadySettings, path: Path, times: Array) -> Iterator[Trac
         for _ in times:
             yield Tracks.empty()
         return
-    full, boxes, since = _filled(settings, path, times)
+    full, since, detected = _filled(settings, path, times)
     order = np.lexsort((full.ids, full.frames))
-    full, xyxy, missed = full[order], cxcywh_to_xyxy(boxes[order]).astype(np.float32), since[order].astype(np.float32)
+    full, missed, state = full[order], since[order].astype(np.float32), np.where(detected[order], CONFIRMED, LOST)
+    xyxy = cxcywh_to_xyxy(full.boxes).astype(np.float32)
     names, first, places = np.unique(full.ids, return_index=True, return_inverse=True)
     number = np.empty(len(names), np.int64)
     number[np.argsort(first, kind="stable")] = np.arange(1, len(names) + 1)
-    ids, state = number[places], np.where(missed > 0, LOST, CONFIRMED).astype(np.int64)
+    ids, state = number[places], state.astype(np.int64)
     edges = full.frames.searchsorted(np.arange(len(times) + 1))
     for begin, end in pairwise(edges.tolist()):
         rows = slice(begin, end)

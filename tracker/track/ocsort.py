@@ -64,6 +64,8 @@ class OcSort:
             ValueError: `time_s` lies before the last update.
         """
         dt_s = self._clock.advance(time_s)
+        if self._clock.torn(dt_s, self.settings.max_lost_s):
+            self._table.clear()
         self._frames += 1
         self._times.append(time_s)
         settings, table = self.settings, self._table

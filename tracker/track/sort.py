@@ -32,6 +32,8 @@ class Sort:
             ValueError: `time_s` lies before the last update.
         """
         dt_s = self._clock.advance(time_s)
+        if self._clock.torn(dt_s, self.settings.max_lost_s):
+            self._table.clear()
         found = usable(detections, self.settings.min_score)
         boxes, table = found.boxes.astype(np.float64), self._table
         kalman.predict(table["mean"], table["covariance"], dt_s)

@@ -21,20 +21,20 @@ from tracker.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from tracker.config import SteadySettings
 from tracker.structures import Detections, Ids, Tracks
 from tracker.track import kalman
-from tracker.track.associate import Pairs, choose, overlaps
+from tracker.track.associate import Pairs, choose, likeness
 from tracker.track.calibrate import ScoreCalibration
-from tracker.track.table import SLACK_S, Clock, Table, usable
+from tracker.track.table import SLACK_S, Clock, Table, as_tracks, usable
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 POSITION = np.array((0.05, 0.05, 0.032, 0.032))  # deviation of a measured centre and size, in box heights
-DRIFT = np.array((0.11, 0.11, 0.0, 0.0))  # variance that centre and size gain a second, box heights^2
-AGITATION = np.array((1.6, 1.6, 0.044, 0.044))  # variance that their velocities gain a second, box heights^2 / s^2
-SPEED = np.array((13.0, 13.0, 0.22, 0.22))  # of a new track's velocities, box heights a second: where to is unknown
-GROWTH, LARGEST_GROWTH = 1.0, 2.0  # how much wider boxes are compared, in doubts of the place
+DRIFT = np.array((0.125, 0.125, 0.0, 0.0))  # variance that centre and size gain a second, box heights^2
+AGITATION = np.array((1.9, 1.9, 0.024, 0.024))  # variance that their velocities gain a second, box heights^2 / s^2
+SPEED = np.array((13.0, 13.0, 0.29, 0.29))  # of a new track's velocities, box heights a second: where to is unknown
+GROWTH, LARGEST_GROWTH = 0.84, 2.0  # how much wider boxes are compared, in doubts of the place
 DISTANCE_SHARE, DISTANCE_SCALE = 0.2, 7.0  # of the Mahalanobis term exp(-d^2 / scale) in the similarity
-SCORE_SHARE = 0.6  # how much of the similarity scales with the score
+SCORE_SHARE = 0.72  # how much of the similarity scales with the score
 
 COLUMNS = (
     ("observed", np.float64, (4,)),  # the last detection, cx, cy, w, h
@@ -52,6 +52,7 @@ class Steady:
         self._table = Table(*COLUMNS)
         self._clock = Clock()
         self._scores = ScoreCalibration()
+        self._least = _least(self.settings)
         self.assigned: tuple[Ids, Array] = (np.zeros(0, np.int64), np.zeros(0))
         """Of the newest frame's detections with an area: the track that each went to or began, or 0, and its score."""
 
@@ -64,19 +65,22 @@ class Steady:
             ValueError: `time_s` lies before the last update.
         """
         dt_s = self._clock.advance(time_s)
+        if self._clock.torn(dt_s, self.settings.max_lost_s):
+            self._table.clear()
         table, found = self._table, usable(detections, 0.0)
         measured = xyxy_to_cxcywh(found.boxes.astype(np.float64))
         scores = self._calibrated(found)
         noise = kalman.process_noise(dt_s, DRIFT, AGITATION)
         kalman.predict(table["mean"], table["covariance"], dt_s, noise)
         rows, columns = self._match(measured, scores, found.class_ids)
-        self._learn(rows, found[columns])
-        self._take(rows, measured[columns], scores[columns], found.scores[columns])
+        self._learn(rows, columns)
+        self._take(rows, measured.take(columns, 0), scores.take(columns), found.scores.take(columns))
         ids = np.zeros(len(found), np.int64)
-        ids[columns] = table["id"][rows]
+        ids[columns] = table["id"].take(rows)
         fresh = scores >= self.settings.high_score
         fresh[columns] = False
-        ids[fresh] = self._create(measured[fresh], scores[fresh], found[fresh])
+        if fresh.any():
+            ids[fresh] = self._create(measured[fresh], scores[fresh], found[fresh])
         self.assigned = ids, scores
         self._remove()
         return self._visible()
@@ -92,61 +96,43 @@ class Steady:
         return self._scores.calibrated(found.scores, found.class_ids)
 
     def _match(self, measured: Array, scores: Array, class_ids: Ids) -> tuple[Ids, Ids]:
-        """Rows and columns of the three stages: sure, weak, and what is left to tentative tracks."""
+        """Rows and columns of the two stages: what is sure, then what is weak or left to tentative tracks."""
         settings, table = self.settings, self._table
         pairs = self._similar(measured, class_ids)
         if not len(pairs.rows):
             return pairs.rows, pairs.columns
-        confirmed, high = table["confirmed"].take(pairs.rows), scores.take(pairs.columns) >= settings.high_score
-        lost = ~table["seen"].take(pairs.rows)
-        first = confirmed & high & (pairs.gain >= np.where(lost, settings.min_similarity_lost, settings.min_similarity))
-        weak = confirmed & ~high & (scores.take(pairs.columns) >= settings.low_score)
-        weak &= pairs.gain >= settings.min_similarity_low
-        left = ~confirmed & high & (pairs.gain >= settings.min_similarity)
-        gain = pairs.gain * (1 - SCORE_SHARE + SCORE_SHARE * scores.take(pairs.columns))
+        confirmed, high = table["confirmed"], scores >= settings.high_score
+        kind = confirmed * (6 - 3 * table["seen"].astype(np.int64))
+        quality = np.where(high, 2, scores >= settings.low_score)
+        least = self._least.take(kind.take(pairs.rows) + quality.take(pairs.columns))
+        good = (pairs.gain >= least).nonzero()[0]
+        rows, columns = pairs.rows.take(good), pairs.columns.take(good)
+        gain = pairs.gain.take(good) * (1 - SCORE_SHARE + SCORE_SHARE * scores.take(columns))
+        sure = confirmed.take(rows) & high.take(columns)
+        if sure.all():
+            return choose(Pairs(rows, columns, gain))
+        first = choose(Pairs(rows[sure], columns[sure], gain[sure]))
         row_free, column_free = np.ones(len(table), np.bool_), np.ones(len(scores), np.bool_)
-        chosen = []
-        for stage in (first, weak, left):
-            open_ = stage & row_free.take(pairs.rows) & column_free.take(pairs.columns)
-            rows, columns = choose(Pairs(pairs.rows[open_], pairs.columns[open_], gain[open_]))
-            row_free[rows] = column_free[columns] = False
-            chosen.append((rows, columns))
-        return np.concatenate([rows for rows, _ in chosen]), np.concatenate([columns for _, columns in chosen])
+        row_free[first[0]] = column_free[first[1]] = False
+        rest = ~sure & row_free.take(rows) & column_free.take(columns)
+        second = choose(Pairs(rows[rest], columns[rest], gain[rest]))
+        return np.concatenate((first[0], second[0])), np.concatenate((first[1], second[1]))
 
     def _similar(self, measured: Array, class_ids: Ids) -> Pairs:
         """Pairs of one class whose grown boxes overlap, with their similarity in 0..1."""
-        mean, variance = self._table["mean"], self._table["covariance"][..., 0]
-        if not len(mean) or not len(measured):
-            none = np.zeros(0, np.int64)
-            return Pairs(none, none, np.zeros(0))
-        doubt = np.sqrt((variance[:, 0] + variance[:, 1]) / 2 / np.maximum(mean[:, 2] * mean[:, 3], 1.0))
-        growth = 1 + np.minimum(GROWTH * doubt, LARGEST_GROWTH)
-        near = overlaps(
-            _grown(mean[:, :4], growth[:, None]), self._table["class_id"], _grown(measured, growth.max()), class_ids
+        table = self._table
+        rows, columns, overlap, distance = likeness(
+            table["mean"], table["covariance"], table["class_id"], measured, class_ids, POSITION, GROWTH, LARGEST_GROWTH
         )
-        place, seen, factor = mean.take(near.rows, 0)[:, :4], measured.take(near.columns, 0), growth.take(near.rows)
-        offset = np.abs(place - seen)
-        shared = np.minimum(place[:, 2:], seen[:, 2:]) * factor[:, None]
-        shared = np.minimum(shared, (place[:, 2:] + seen[:, 2:]) * (factor / 2)[:, None] - offset[:, :2])
-        inter = np.maximum(shared[:, 0], 0) * np.maximum(shared[:, 1], 0)
-        union = (place[:, 2] * place[:, 3] + seen[:, 2] * seen[:, 3]) * factor * factor - inter
-        noise = (POSITION * np.maximum(place[:, 3:], 1.0)) ** 2
-        distance = (offset * offset / (variance.take(near.rows, 0) + noise)).sum(1)
-        gain = (1 - DISTANCE_SHARE) * inter / union + DISTANCE_SHARE * np.exp(distance / -DISTANCE_SCALE)
-        return Pairs(near.rows, near.columns, np.where(inter > 0, gain, 0.0))
+        gain = (1 - DISTANCE_SHARE) * overlap + DISTANCE_SHARE * np.exp(distance / -DISTANCE_SCALE)
+        return Pairs(rows, columns, gain)
 
-    def _learn(self, rows: Ids, matched: Detections) -> None:
+    def _learn(self, rows: Ids, columns: Ids) -> None:
         """Tell the calibration what became of the tracks that it takes for real; then nothing counts as seen."""
         table = self._table
-        now = np.zeros(len(table), np.bool_)
-        now[rows] = True
-        if self.settings.learn_scores and len(table):
-            real = table["peak"] >= self._scores.best(table["class_id"])
-            good = real[rows]
-            self._scores.learn(matched.class_ids[good], matched.scores[good])
-            real &= table["seen"]
-            self._scores.note_returns(table["class_id"][real], now[real])
-        table["seen"][:] = now
+        if self.settings.learn_scores:
+            self._scores.learn(table["class_id"], table["peak"], table["seen"], rows, columns)
+        table["seen"][:] = False
 
     def _take(self, rows: Ids, measured: Array, scores: Array, raw: NDArray[np.float32]) -> None:
         """Matched tracks take their detections in; those with enough evidence count from now on."""
@@ -176,13 +162,13 @@ class Steady:
         """Confirmed tracks that are seen or just missed; a seen one between its filtered and its detected box."""
         table, now_s = self._table, self._clock.now_s
         chosen = table["confirmed"] & (table["seen"] | (now_s - table["last_s"] < self.settings.coast_s))
-        rows = table.rows[chosen]
+        rows = table.rows if chosen.all() else table.rows[chosen]
         share = np.where(rows["seen"], self.settings.smoothing, 1.0)[:, None]
         boxes = share * rows["mean"][:, :4] + (1 - share) * rows["observed"]
-        return table.tracks(now_s, chosen, cxcywh_to_xyxy(boxes))
+        return as_tracks(rows, now_s, cxcywh_to_xyxy(boxes))
 
 
-def _grown(boxes: Array, factor: Array | float) -> Array:
-    """Boxes (N, 4) cx, cy, w, h -> xyxy, `factor` times as wide and high about their centres."""
-    half = boxes[:, 2:] * (0.5 * factor)
-    return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), 1)
+def _least(settings: SteadySettings) -> Array:
+    """(3, 3): least similarity of a tentative, a seen and a lost track and a detection below, from low or from high."""
+    low, high, never = settings.min_similarity_low, settings.min_similarity, np.inf
+    return np.array(((never, never, high), (never, low, high), (never, low, settings.min_similarity_lost)))

@@ -71,6 +71,10 @@ class Table:
         if not rows.all():
             self.rows = self.rows[rows]
 
+    def clear(self) -> None:
+        """Drop all tracks; their ids stay used."""
+        self.rows = self.rows[:0]
+
     def boxes(self) -> NDArray[np.float64]:
         """Filtered boxes (M, 4) xyxy."""
         return cxcywh_to_xyxy(self.rows["mean"][:, :4])
@@ -81,18 +85,7 @@ class Table:
 
         `boxes` (M, 4) xyxy of the chosen ones stand for the filtered ones.
         """
-        rows = self.rows if chosen is None else self.rows[chosen]
-        if boxes is None:
-            boxes = cxcywh_to_xyxy(rows["mean"][:, :4])
-        state = np.where(rows["confirmed"], np.where(rows["seen"], CONFIRMED, LOST), TENTATIVE)
-        return Tracks(
-            rows["id"].copy(),
-            boxes.astype(np.float32),
-            rows["score"].copy(),
-            rows["class_id"].copy(),
-            (now_s - rows["last_s"]).astype(np.float32),
-            state.astype(np.int64),
-        )
+        return as_tracks(self.rows if chosen is None else self.rows[chosen], now_s, boxes)
 
     def correct(self, rows: NDArray[np.int64], measured: NDArray[np.float64], scores: NDArray[np.float32],
                 now_s: float, position: NDArray[np.float64] = kalman.MEASUREMENT) -> None:  # fmt: skip
@@ -110,12 +103,28 @@ class Table:
         table["hits"][rows] += 1
 
 
+def as_tracks(rows: NDArray[np.void], now_s: float, boxes: NDArray[np.floating[Any]] | None = None) -> Tracks:
+    """Rows of a table as what crosses the boundary; `boxes` (M, 4) xyxy stand for the filtered ones."""
+    if boxes is None:
+        boxes = cxcywh_to_xyxy(rows["mean"][:, :4])
+    state = np.where(rows["confirmed"], np.where(rows["seen"], CONFIRMED, LOST), TENTATIVE)
+    return Tracks(
+        rows["id"].copy(),
+        boxes.astype(np.float32),
+        rows["score"].copy(),
+        rows["class_id"].copy(),
+        (now_s - rows["last_s"]).astype(np.float32),
+        state.astype(np.int64),
+    )
+
+
 class Clock:
     """The stream's time as a tracker sees it: seconds, never backwards."""
 
     def __init__(self) -> None:
         """Not started."""
         self._start_s: float | None = None
+        self._frames = 0
         self.now_s = 0.0
 
     def advance(self, time_s: float) -> float:
@@ -125,7 +134,16 @@ class Clock:
         if not time_s >= self.now_s:
             raise ValueError(f"time_s must not go backwards: {time_s} after {self.now_s}")
         step, self.now_s = time_s - self.now_s, time_s
+        self._frames += 1
         return step
+
+    def torn(self, step_s: float, patience_s: float) -> bool:
+        """Whether the newest step is a break in the stream (a camera that came back), not its way of going.
+
+        It is longer than tracks may be lost, and than three usual steps: nothing from before can be known again.
+        """
+        usual_s = (self.since_start_s - step_s) / max(self._frames - 2, 1)
+        return self._frames > 2 and step_s > patience_s + SLACK_S and step_s > 3 * usual_s
 
     @property
     def since_start_s(self) -> float:
@@ -134,8 +152,8 @@ class Clock:
 
 
 def usable(detections: Detections, least: float) -> Detections:
-    """Those of this score or more; boxes without area, without end or not a number are left out."""
+    """Those of this score or more; boxes and scores without area, without end or not a number are left out."""
     with np.errstate(invalid="ignore", over="ignore"):
         area = areas(detections.boxes)
-    good = (detections.scores >= least) & (area > 0) & (area < np.inf)
+    good = (detections.scores >= least) & (detections.scores < np.inf) & (area > 0) & (area < np.inf)
     return detections if good.all() else detections[good]
