@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.base import EngineLoadError, EngineUnavailable, TensorSpec
+from engines.quiet import import_openvino
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def _inspect_onnx(model: Path) -> ModelSignature:
 
 def _inspect_openvino(model: Path) -> ModelSignature:
     try:
-        import openvino
+        openvino = import_openvino()
     except ImportError as error:
         raise EngineUnavailable(f"openvino cannot be imported ({error}); pip install openvino") from None
     from engines.openvino import spec_of

@@ -18,6 +18,7 @@ from engines.base import (
     TensorSpec,
     check_feeds,
 )
+from engines.quiet import import_openvino
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -33,7 +34,7 @@ class OpenVinoEngine:
             EngineLoadError: not a model that OpenVINO reads.
         """
         try:
-            import openvino
+            openvino = import_openvino()
         except ImportError as error:
             raise EngineUnavailable(f"openvino cannot be imported ({error}); pip install openvino") from None
         if options.device not in ("auto", "cpu"):

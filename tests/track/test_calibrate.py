@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import detections
 from tracker.track import calibrate
-from tracker.track.calibrate import BEST_FLOOR, BINS, CENTRES, EDGES, MEMORY, ScoreCalibration
+from tracker.track.calibrate import BEST_FLOOR, BINS, CENTRES, EDGES, MEMORY, STALE, ScoreCalibration
 from tracker.track.steady import Steady
 
 Scorer = Callable[[np.random.Generator], float]
@@ -210,10 +210,10 @@ def test_the_precisions_follow_new_counts() -> None:
     """Renewed by itself once enough is new, and not in each frame of a long stream."""
     scores, one = told(1000, 1000), np.zeros(1, np.int64)
     held = scores._precision
-    for _ in range(15):
+    for _ in range(round(0.5 * STALE * 2000)):
         scores.calibrated(np.full(1, 0.7, np.float32), one)
     assert scores._precision is held
-    for _ in range(15):
+    for _ in range(30):
         scores.calibrated(np.full(1, 0.7, np.float32), one)
     assert scores._precision is not held
     assert scores._precision[0, EDGES.searchsorted(0.7) - 1] < 0.2

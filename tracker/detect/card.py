@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from engines import EngineUnavailable
+from engines.storage import cache_folder
 from tracker.config import nearest
 from tracker.errors import ModelError
 
@@ -23,6 +25,7 @@ HeadName = Literal[
     "auto", "cells", "yolox", "yolox_decoded", "yolov5", "yolov6", "yolov8", "yolo_nas", "end2end", "efficient_nms"
 ]
 MODEL_SUFFIXES = (".onnx", ".xml", ".tflite")
+PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".tar", ".joblib")
 OURS = re.compile(r"^(file|head|input)\s*:", re.MULTILINE)
 """Keys that only a card has."""
 
@@ -61,19 +64,33 @@ class InputCard(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model file and how to talk to it."""
+    """A model file and how to talk to it.
+
+    Attributes:
+        url, size: where `tracker models fetch` has the file from (empty: the package carries it), and its bytes.
+        classes: names in the network's order; in a card also "coco" for its 80.
+        ap: published COCO AP at IoU 0.5 to 0.95, 0..1; None: none is published.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     file: str
+    url: str = ""
+    size: int = 0
     sha256: str = ""
     head: HeadName = "auto"
     input: InputCard = InputCard()
     classes: tuple[str, ...] = ()
+    ap: float | None = None
     licence: str = "not stated"
     summary: str = ""
     notes: dict[str, Any] = {}
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return COCO_CLASSES if value == "coco" else value
 
 
 def zoo() -> dict[str, ModelCard]:
@@ -86,21 +103,43 @@ def zoo() -> dict[str, ModelCard]:
     return cards
 
 
+def file_of(card: ModelCard) -> Path:
+    """Where the file of a card of the zoo is, or will be once it is fetched.
+
+    Raises:
+        ModelError: there is no folder to fetch it to.
+    """
+    if not card.url:
+        return Path(str(files("engines.zoo") / card.file))
+    try:
+        return cache_folder() / "models" / card.file
+    except EngineUnavailable as error:
+        raise ModelError(str(error)) from None
+
+
+def recorded_sha256(path: Path) -> str:
+    """SHA-256 that a fetched file without a pinned one had when it first came (`<file>.sha256`); empty: no record."""
+    try:
+        words = path.with_name(f"{path.name}.sha256").read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return words[0] if words else ""
+
+
 def find_card(model: str) -> tuple[ModelCard | None, Path]:
     """Card and file of a model: a card's name, or a path (its card is `<stem>.yaml` beside it, where there is one).
 
     Raises:
-        ModelError: no such name or file, a wrong suffix, a damaged embedded model.
+        ModelError: no such name or file, a model that is still to be fetched, a wrong suffix, a damaged model.
     """
     cards = zoo()
     if model in cards:
-        path = Path(str(files("engines.zoo") / cards[model].file))
-        verify(cards[model], path)
-        return cards[model], path
+        return _of_zoo(cards[model])
     path = Path(model)
-    if path.suffix.lower() in (".pt", ".pth", ".pkl"):
+    if path.suffix.lower() in PICKLE_SUFFIXES:
         raise ModelError(
-            f"{model} is a pickle, which may run code when loaded; export it to ONNX first and give the .onnx"
+            f"{model} is a pickle, which may run code when loaded; export it to ONNX where you trust it and give the "
+            f".onnx (of ultralytics: yolo export model={model} format=onnx)"
         )
     if not path.suffix and not path.exists():
         raise ModelError(f"unknown model '{model}', {nearest(model, list(cards))}; or give the path of an .onnx file")
@@ -117,6 +156,16 @@ def find_card(model: str) -> tuple[ModelCard | None, Path]:
     card = _read_card(path.with_suffix(".yaml"))
     if card is not None:
         verify(card, path)
+    return card, path
+
+
+def _of_zoo(card: ModelCard) -> tuple[ModelCard, Path]:
+    """A card of the zoo, with the SHA-256 that is known of its file, and the file. Raises ModelError."""
+    path = file_of(card)
+    card = card.model_copy(update={"sha256": card.sha256 or recorded_sha256(path)})
+    if card.url and not (card.sha256 and path.exists()):
+        raise ModelError(f"model {card.name} is not here yet; fetch it with: tracker models fetch {card.name}")
+    verify(card, path)
     return card, path
 
 
@@ -170,18 +219,21 @@ def _only_ir(folder: Path) -> Path:
 def verify(card: ModelCard, path: Path) -> None:
     """Raise ModelError unless the file has the card's SHA-256."""
     if card.sha256 and sha256_of(path) != card.sha256.lower():
-        raise ModelError(
-            f"model {card.name} is damaged: {path} differs from its card's SHA-256; "
-            "install it again, or correct the card"
+        remedy = (
+            f"fetch it again: tracker models fetch {card.name}"
+            if card.url
+            else ("install it again, or correct the card")
         )
+        raise ModelError(f"model {card.name} is damaged: {path} differs from its card's SHA-256; {remedy}")
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a model, hexadecimal; of an OpenVINO IR that of the .xml followed by its weights in the .bin."""
-    digest = hashlib.sha256(path.read_bytes())
-    weights = path.with_suffix(".bin")
-    if path.suffix.lower() == ".xml" and weights.exists():
-        digest.update(weights.read_bytes())
+    digest, weights = hashlib.sha256(), path.with_suffix(".bin")
+    for part in (path, weights) if path.suffix.lower() == ".xml" and weights.exists() else (path,):
+        with part.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
     return digest.hexdigest()
 
 

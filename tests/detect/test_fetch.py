@@ -1,0 +1,292 @@
+"""A download is whole and of the right SHA-256 under its name, or not there; over loopback, against a real server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tracker.detect.fetch import Wanted, check_address, fetch
+from tracker.errors import TrackerError, WriteError
+
+CONTENT = bytes(range(256)) * 4000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass
+class Behaviour:
+    """What the server does, and what it was asked."""
+
+    content: bytes = CONTENT
+    ranges: bool = True
+    etag: str = '"one"'
+    status: int = 200
+    location: str = ""
+    cut_after: list[int] = field(default_factory=list)  # bytes of each of the next answers, then whole ones
+    tells_length: bool = True
+    slow_s: float = 0.0  # between two pieces
+    asked: list[str] = field(default_factory=list)  # Range of each request
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves one file as its server's Behaviour says."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        how: Behaviour = self.server.how  # type: ignore[attr-defined]
+        wanted = self.headers.get("Range", "")
+        how.asked.append(wanted)
+        if how.status != 200 or (how.location and self.path != "/there"):
+            self.send_response(how.status if how.status != 200 else 302)
+            self.send_header("Location", how.location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        start = int(match[1]) if how.ranges and (match := re.match(r"bytes=(\d+)-", wanted)) else 0
+        if self.headers.get("If-Range", how.etag) != how.etag:
+            start = 0
+        body = how.content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(how.content) - 1}/{len(how.content)}")
+        if how.tells_length:
+            self.send_header("Content-Length", str(len(body)))
+        if how.etag:
+            self.send_header("ETag", how.etag)
+        self.end_headers()
+        body = body[: how.cut_after.pop(0)] if how.cut_after else body
+        with suppress(ConnectionError):
+            for first in range(0, len(body), 1 << 18):
+                self.wfile.write(body[first : first + (1 << 18)])
+                time.sleep(how.slow_s)
+
+
+@pytest.fixture
+def how() -> Behaviour:
+    return Behaviour()
+
+
+@pytest.fixture
+def url(how: Behaviour) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.how = how  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/m.onnx"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "m.onnx"
+
+
+def left(target: Path) -> set[str]:
+    """What lies in the folder, but for the lock."""
+    return {path.name for path in target.parent.iterdir()} - {"m.onnx.lock"}
+
+
+def test_whole(url: str, target: Path) -> None:
+    steps: list[tuple[int, int | None]] = []
+    wanted = Wanted(url, target, SHA256.upper(), len(CONTENT))
+    assert fetch(wanted, lambda done, total: steps.append((done, total)))
+    assert target.read_bytes() == CONTENT and left(target) == {"m.onnx"}
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_what_is_there_is_not_asked_for_again(url: str, target: Path, how: Behaviour) -> None:
+    assert fetch(Wanted(url, target, SHA256))
+    assert not fetch(Wanted(url, target, SHA256))
+    assert len(how.asked) == 1
+
+
+def test_a_damaged_file_is_replaced(url: str, target: Path) -> None:
+    target.parent.mkdir()
+    target.write_bytes(b"damaged")
+    assert fetch(Wanted(url, target, SHA256)) and target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("pinned", [SHA256, ""])
+def test_a_cut_connection_is_continued(url: str, target: Path, how: Behaviour, pinned: str) -> None:
+    how.cut_after = [300_000, 200_000]
+    assert fetch(Wanted(url, target, pinned))
+    assert target.read_bytes() == CONTENT
+    assert how.asked == ["", "bytes=300000-", "bytes=500000-"]
+
+
+def test_what_was_left_is_continued_by_the_next_command(url: str, target: Path, how: Behaviour) -> None:
+    how.cut_after = [100_000, 0, 0]
+    with pytest.raises(TrackerError, match=r"cut off after 0\.1 MB; the same command continues"):
+        fetch(Wanted(url, target, SHA256))
+    assert left(target) == {"m.partial.onnx", "m.partial.onnx.etag"}
+    how.cut_after = []
+    assert fetch(Wanted(url, target, SHA256))
+    assert how.asked[-1] == "bytes=100000-" and target.read_bytes() == CONTENT
+
+
+def test_a_length_that_is_not_told_is_known_from_the_card(url: str, target: Path, how: Behaviour) -> None:
+    how.tells_length, how.cut_after = False, [100_000]
+    assert fetch(Wanted(url, target, "", len(CONTENT))) and target.read_bytes() == CONTENT
+
+
+def test_a_server_without_ranges_sends_it_all_again(url: str, target: Path, how: Behaviour) -> None:
+    how.cut_after, how.ranges = [100_000], False
+    assert fetch(Wanted(url, target, SHA256))
+    assert target.read_bytes() == CONTENT
+
+
+def test_another_file_on_the_server_begins_anew(url: str, target: Path, how: Behaviour) -> None:
+    """The beginning of the old file is never joined to the end of the new one."""
+    how.cut_after = [100_000, 0]
+    with pytest.raises(TrackerError):
+        fetch(Wanted(url, target))
+    how.content, how.etag, how.cut_after = CONTENT[::-1], '"two"', []
+    assert fetch(Wanted(url, target)) and target.read_bytes() == CONTENT[::-1]
+
+
+def test_without_pin_and_mark_nothing_is_continued(url: str, target: Path, how: Behaviour) -> None:
+    how.etag, how.cut_after = "", [100_000, 0]
+    with pytest.raises(TrackerError):
+        fetch(Wanted(url, target))
+    how.content, how.cut_after = CONTENT[::-1], []
+    assert fetch(Wanted(url, target)) and target.read_bytes() == CONTENT[::-1]
+
+
+def test_a_whole_partial_file_is_only_checked(url: str, target: Path, how: Behaviour) -> None:
+    target.parent.mkdir()
+    (target.parent / "m.partial.onnx").write_bytes(CONTENT)
+    assert fetch(Wanted(url, target, SHA256, len(CONTENT)))
+    assert not how.asked and target.read_bytes() == CONTENT
+
+
+def test_a_wrong_hash_deletes_it(url: str, target: Path, how: Behaviour) -> None:
+    how.content = CONTENT[:-1] + b"?"
+    with pytest.raises(TrackerError, match=f"wanted is {SHA256}; it was deleted") as caught:
+        fetch(Wanted(url, target, SHA256, len(CONTENT)))
+    assert caught.value.exit_code == 1 and not left(target)
+
+
+def test_trust_on_first_use_is_recorded(url: str, target: Path, how: Behaviour) -> None:
+    assert fetch(Wanted(url, target))
+    assert (target.parent / "m.onnx.sha256").read_text() == f"{SHA256}  m.onnx\n"
+    assert not fetch(Wanted(url, target))
+    target.unlink()
+    how.content = b"another"
+    with pytest.raises(TrackerError, match="which the first download had"):
+        fetch(Wanted(url, target))
+    assert left(target) == {"m.onnx.sha256"}
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_more_than_expected_is_refused(url: str, target: Path, how: Behaviour, tells: bool) -> None:
+    how.tells_length = tells
+    with pytest.raises(TrackerError, match=r"larger than the 0\.1 MB"):
+        fetch(Wanted(url, target, SHA256, 100_000))
+    assert not left(target)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, "404 Not Found"), (503, "503 Service Unavailable")])
+def test_a_refusal_is_one_line(url: str, target: Path, how: Behaviour, status: int, reason: str) -> None:
+    how.status = status
+    with pytest.raises(TrackerError, match=f"the server says {reason}$"):
+        fetch(Wanted(url, target, SHA256))
+
+
+def test_nobody_there(target: Path) -> None:
+    with pytest.raises(TrackerError, match=r"cannot be reached: .*refused"):
+        fetch(Wanted("http://127.0.0.1:9/m.onnx", target, SHA256))
+
+
+def test_redirects_are_followed(url: str, target: Path, how: Behaviour) -> None:
+    how.location = url.replace("m.onnx", "there")
+    assert fetch(Wanted(url, target, SHA256)) and target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("location", ["http://192.0.2.1/m.onnx", "ftp://127.0.0.1/m", "file:///etc/passwd"])
+def test_redirects_away_from_https_are_not(url: str, target: Path, how: Behaviour, location: str) -> None:
+    how.location = location
+    with pytest.raises(TrackerError):
+        fetch(Wanted(url, target, SHA256))
+    assert not left(target)
+
+
+def test_a_circle_of_redirects_ends(url: str, target: Path, how: Behaviour) -> None:
+    how.location = url
+    with pytest.raises(TrackerError) as caught:
+        fetch(Wanted(url, target, SHA256))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "first"),
+    [
+        ("http://example.org/m.onnx", "http://example.org/m.onnx"),
+        ("file:///m.onnx", "file:///m.onnx"),
+        ("http://127.0.0.1/m.onnx", "https://example.org/m.onnx"),
+        ("m.onnx", "m.onnx"),
+    ],
+)
+def test_addresses_that_are_refused(url: str, first: str) -> None:
+    with pytest.raises(TrackerError, match="over https only"):
+        check_address(url, first)
+
+
+def test_https_is_taken() -> None:
+    check_address("https://example.org/m.onnx", "https://example.com/m.onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(url: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(WriteError, match="cannot be written"):
+        fetch(Wanted(url, tmp_path / "models" / "m.onnx", SHA256))
+
+
+def test_a_file_in_the_place_of_the_folder(url: str, tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    with pytest.raises(WriteError, match="cannot be written"):
+        fetch(Wanted(url, tmp_path / "models" / "m.onnx", SHA256))
+
+
+CHILD = (
+    "import sys; from pathlib import Path; from tracker.detect.fetch import Wanted, fetch\n"
+    "print(fetch(Wanted(sys.argv[1], Path(sys.argv[2]), sys.argv[3])))"
+)
+
+
+def test_a_killed_download_is_continued(url: str, target: Path, how: Behaviour) -> None:
+    how.slow_s = 0.5
+    partial = target.with_name("m.partial.onnx")
+    with subprocess.Popen([sys.executable, "-c", CHILD, url, str(target), ""], cwd=ROOT) as child:
+        end = time.monotonic() + 30
+        while not (partial.exists() and partial.stat().st_size) and time.monotonic() < end:
+            time.sleep(0.01)
+        child.kill()
+    how.slow_s = 0.0
+    assert not target.exists()
+    assert fetch(Wanted(url, target)) and target.read_bytes() == CONTENT
+    assert how.asked[1].startswith("bytes=")
+
+
+def test_two_processes_download_once(url: str, target: Path, how: Behaviour) -> None:
+    how.slow_s = 0.1
+    command = [sys.executable, "-c", CHILD, url, str(target), SHA256]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
+    said = sorted(child.communicate(timeout=60)[0].strip() for child in children)
+    assert said == ["False", "True"] and len(how.asked) == 1 and left(target) == {"m.onnx"}
