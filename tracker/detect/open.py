@@ -135,7 +135,7 @@ def _load(
     names = [require] if require else ladder(runtime, path)
     for name in names:
         try:
-            return engines.load(path, name, options), reasons
+            return _load_one(path, name, options, reasons), reasons
         except engines.EngineLoadError as error:
             reasons.append(f"{name} refused the model: {error}")
             if len(names) == 1:
@@ -145,6 +145,15 @@ def _load(
     if not names:
         raise RequirementError(f"no runtime for {path.suffix} files is installed; pip install onnxruntime openvino")
     raise RequirementError("; ".join(reasons))
+
+
+def _load_one(path: Path, name: str, options: engines.EngineOptions, notices: list[str]) -> engines.Engine:
+    """The model on one runtime; TensorRT's plans are built first where the cache has none. Raises EngineError."""
+    if name not in ("tensorrt", "tensorrt-rtx"):
+        return engines.load(path, name, options)
+    from engines.tensorrt_plan import open_model
+
+    return open_model(path, name, options, notices.append)
 
 
 def _complete(
