@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -148,15 +147,13 @@ def test_the_fast_and_the_slow_parser_agree(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rest", ["", ",x"], ids=["fast", "slow"])
-def test_a_million_lines_take_seconds_and_little_memory(tmp_path: Path, rest: str) -> None:
+def test_a_million_lines_take_little_memory(tmp_path: Path, rest: str) -> None:
+    """Traced by Python, so that neither the machine nor the size of this process counts."""
     path = many(tmp_path / "det.txt", 1_000_000, rest=rest)
-    code = (
-        "import resource, sys, time, pathlib; from tracker.detections import read_detections;"
-        "began = time.process_time(); file = read_detections(pathlib.Path(sys.argv[1]));"
-        "seconds = time.process_time() - began;"
-        "print(len(file.detections), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    count, seconds, peak = map(float, done.stdout.split())
-    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes there, KiB elsewhere
-    assert count == 1_000_000 and seconds < 15 and peak * scale < 700e6
+    tracemalloc.start()
+    try:
+        file = read_detections(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(file.detections) == 1_000_000 and peak < 500e6

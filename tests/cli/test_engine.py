@@ -10,8 +10,10 @@ import pytest
 from engines import EngineUnavailable, build
 from engines.tensorrt_driver import find_gpu
 from tracker.cli import main
+from tracker.detect.card import zoo
 
 Run = Callable[..., tuple[int, list[str], list[str]]]
+SIDE = zoo()["street6"].input.size
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_build_list_and_verify(engine: Run, tmp_path: Path) -> None:
     assert engine(*arguments, "--output", "here/m.xml")[0] == 2
     assert engine(*arguments, "--output", "here/m.xml", "--overwrite")[0] == 0
     code, out, err = engine("list")
-    assert code == 0 and len(out) == 1 and "1x416x416x3" in out[0] and "fp32" in out[0]
+    assert code == 0 and len(out) == 1 and f"1x{SIDE}x{SIDE}x3" in out[0] and "fp32" in out[0]
     code, out, err = engine("verify", "here/m.xml")
     assert code == 0 and out == ["here/m.xml: whole, loads"]
     plan.with_suffix(".bin").write_bytes(b"")
@@ -82,7 +84,7 @@ def test_int8_without_frames_says_so(engine: Run) -> None:
     assert err[0].startswith("notice: no --calibrate") and err[1] == "INT8 calibrates on 24 frames"
     code, out, err = engine(*arguments, "--batch", "1:8")
     assert code == 0 and "there already" in err[-1]
-    assert "1:8x416x416x3" in engine("list")[1][0]
+    assert f"1:8x{SIDE}x{SIDE}x3" in engine("list")[1][0]
 
 
 def test_int8_on_the_users_frames(engine: Run, clip: Path) -> None:
