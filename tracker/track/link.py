@@ -37,7 +37,6 @@ FIRST_SPEED = 2.0  # deviation of a tracklet's first velocity, box heights a sec
 CENTRE_NOISE, CENTRE_AGITATION = 0.064, 1.7  # deviation of a measurement (heights), variance of acceleration
 SIZE_NOISE, SIZE_AGITATION = 0.018, 0.044
 LINK_GAP_S, LINK_DISTANCE, LINK_DISTANCE_S, LINK_SIZE = 3.0, 0.3, 0.17, 0.27
-LINK_EVIDENCE = 0.0  # sum of scores that a tracklet needs to be linked
 LINK_AT_ONCE = 100_000  # pairs looked at together, for the sake of memory
 GAP_COST = 0.3  # a link is worth exp(-GAP_COST * seconds) less
 
@@ -146,7 +145,7 @@ def _links(path: Path) -> tuple[Ids, Ids]:
     """Tracklets (by their place in `starts`) and those that continue them."""
     smooth, starts = _smooth(path), path.starts
     ends = np.append(starts[1:], len(path.ids)) - 1
-    fit = np.flatnonzero((ends > starts) & (np.add.reduceat(path.scores, starts) >= LINK_EVIDENCE))
+    fit = np.flatnonzero(ends > starts)
     begins = fit[np.argsort(path.times[starts[fit]], kind="stable")]
     begin_s, end_s = path.times[starts[begins]], path.times[ends[fit]]
     first = begin_s.searchsorted(end_s, "right")
