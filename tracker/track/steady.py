@@ -9,8 +9,8 @@ What it takes from where, and what it adds:
   at 30 frames a second and wide ones at 1. (Grown boxes at fixed factors: Yang et al. 2023, "C-BIoU".)
 - A box lies between the filter's and the detector's; a confirmed track missed for a moment is still shown.
 
-All constants were chosen once, for all footage and rates: on the sequences of `benchmarks/association.py` at every frame,
-4th and 10th, and on the rendered sample clip with two detectors.
+All constants were chosen once, for all footage and rates: on the sequences of `benchmarks/association.py` at every,
+4th and 10th frame, and on the rendered sample clip with two detectors.
 """
 
 from __future__ import annotations
