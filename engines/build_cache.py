@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines import lock
 from engines.base import EngineLoadError
-from engines.storage import cache_folder
+from engines.storage import cache_folder, replace_text, sha256_of, sync
 
 FORMAT = 1
-WAIT_S = 0.1
-SAY_EVERY_S = 5.0
 Say = Callable[[str], None]
 
 
@@ -46,15 +44,6 @@ def plan_folder() -> Path:
 def key_of(ingredients: Mapping[str, Any]) -> str:
     """SHA-256 of all that decides what a plan is, hexadecimal."""
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def notes_path(plan: Path) -> Path:
@@ -106,13 +95,18 @@ def _file_fault(path: Path, wanted: Mapping[str, Any] | None, own: bool) -> str 
     if not path.exists():
         return f"its {path.suffix} file is missing"
     found = path.stat()
-    if own and (found.st_uid != os.getuid() or found.st_mode & 0o022):
+    if own and _others(found):
         return "another user made it or may change it"
     if wanted is None:
         return None
     if found.st_size != wanted["bytes"]:
         return f"it is cut short or changed ({found.st_size} of {wanted['bytes']} bytes)"
     return None if sha256_of(path) == wanted["sha256"] else "its checksum is wrong"
+
+
+def _others(found: os.stat_result) -> bool:
+    """Whether another user than ours made a file, or may change it. Windows keeps the user's cache to the user."""
+    return os.name != "nt" and (found.st_uid != os.getuid() or bool(found.st_mode & 0o022))
 
 
 def publish(made: Mapping[str, Path], plan: Path, notes: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,76 +120,46 @@ def publish(made: Mapping[str, Path], plan: Path, notes: Mapping[str, Any]) -> d
     files = {suffix: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for suffix, path in made.items()}
     whole = {"format": FORMAT, **notes, "key": key_of(notes["ingredients"]), "files": files, "created": time.time()}
     for suffix, path in made.items():
-        _sync(path)
+        sync(path)
         path.chmod(0o600)
         path.replace(plan.with_suffix(suffix))
-    beside = notes_path(plan)
-    draft = beside.with_name(f"{beside.stem}.partial.json")
-    draft.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    draft.chmod(0o600)
-    _sync(draft)
-    draft.replace(beside)
+    replace_text(notes_path(plan), _text(whole))
     return whole
 
 
-def _sync(path: Path) -> None:
-    """See the file on the disk before it gets its name."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def add_notes(plan: Path, **facts: Any) -> None:
+    """Write facts about a plan into its notes; what its key is made of stays.
+
+    Raises:
+        ValueError: it has no notes. OSError: they cannot be written.
+    """
+    replace_text(notes_path(plan), _text(read_notes(plan) | facts))
+
+
+def _text(notes: Mapping[str, Any]) -> str:
+    return json.dumps(notes, indent=1) + "\n"
 
 
 def plans(folder: Path) -> Iterator[Path]:
     """All plans of a folder, those without notes and half of a pair included, by name."""
     if not folder.is_dir():
         return
-    found = {path for path in folder.iterdir() if path.suffix in (".plan", ".xml")}
+    found = {path for path in folder.iterdir() if path.suffix in (".plan", ".xml", ".pt2")}
     found |= {path.with_suffix("") for path in folder.glob("*.json") if ".partial" not in path.name}
     yield from sorted(found)
 
 
 @contextmanager
 def locked(path: Path, say: Say) -> Iterator[None]:
-    """Hold the lock file `path` (made and taken away again): one process builds, the others wait and find the plan.
+    """Hold the lock file `path`: one process builds, the others wait, say so, and find the plan.
 
     Raises:
         EngineLoadError: the folder cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = _take(path, say)
-    except OSError as error:
-        raise EngineLoadError(f"the plan cache {path.parent} cannot be written: {error.strerror}") from None
-    try:
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(lock.locked(path, lambda: say("another process builds this plan; waiting for it")))
+        except OSError as error:
+            raise EngineLoadError(f"the plan cache {path.parent} cannot be written: {error.strerror}") from None
         yield
-    finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(file)
-
-
-def _take(path: Path, say: Say) -> int:
-    """The lock's file descriptor, as soon as it is ours. Raises OSError."""
-    told_s = -SAY_EVERY_S
-    while (file := _try(path)) is None:
-        if time.monotonic() - told_s >= SAY_EVERY_S:
-            told_s = time.monotonic()
-            say("another process builds this plan; waiting for it")
-        time.sleep(WAIT_S)
-    return file
-
-
-def _try(path: Path) -> int | None:
-    """The same, None where another process holds it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The one before us may have taken the file away between our open and our lock.
-        if os.path.samestat(os.fstat(file), path.stat()):
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except BaseException:
-        os.close(file)
-        raise
-    os.close(file)
-    return None

@@ -6,6 +6,7 @@ Asked before any TensorRT library is touched: without a driver, TensorRT 8 to 10
 from __future__ import annotations
 
 import ctypes
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,9 @@ class Gpu:
     driver_major: int
 
 
+NAME = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
+
 def library() -> Any:
     """The driver's library, initialised.
 
@@ -31,13 +35,36 @@ def library() -> Any:
         EngineUnavailable: no driver, or one without a GPU that works.
     """
     try:
-        cuda = ctypes.CDLL("libcuda.so.1")
+        cuda = ctypes.CDLL(NAME)
     except OSError:
-        raise EngineUnavailable("no NVIDIA driver here (libcuda.so.1 cannot be loaded)") from None
+        raise EngineUnavailable(f"no NVIDIA driver here ({NAME} cannot be loaded)") from None
     code = cuda.cuInit(0)
     if code:
         raise EngineUnavailable(f"the NVIDIA driver finds no GPU that works (cuInit: error {code})")
     return cuda
+
+
+def survey() -> dict[str, Any]:
+    """What the driver says: there, code (of cuInit, 0: it works), cuda ("13.0"), devices (name, memory_gb, capability).
+
+    May hang where the driver is broken: call it in a process of its own.
+    """
+    try:
+        cuda = ctypes.CDLL(NAME)
+    except OSError:
+        return {"there": False}
+    code, version, count = cuda.cuInit(0), ctypes.c_int(), ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    if code == 0:
+        cuda.cuDeviceGetCount(ctypes.byref(count))
+    devices = []
+    for gpu in map(find_gpu, range(count.value)):
+        device, memory = ctypes.c_int(), ctypes.c_size_t()
+        cuda.cuDeviceGet(ctypes.byref(device), gpu.index)
+        cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+        devices.append({"name": gpu.name, "memory_gb": round(memory.value / 1e9, 1), "capability": gpu.target})
+    api = f"{version.value // 1000}.{version.value % 1000 // 10}"
+    return {"there": True, "code": code, "cuda": api, "devices": devices}
 
 
 def find_gpu(index: int = 0) -> Gpu:

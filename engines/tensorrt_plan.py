@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.base import EngineLoadError, EngineOptions, EngineUnavailable
-from engines.build import Request, build_plan
-from engines.build_cache import Say, notes_path
+from engines.base import EngineOptions, EngineUnavailable
+from engines.build import Request
+from engines.build_cache import Plan, Say
+from engines.plan import load_built
 from engines.tensorrt import TensorRtEngine
 from engines.tensorrt_driver import find_gpu
 
@@ -16,18 +17,28 @@ PRECISIONS = {"auto": "fp16", "fp16": "fp16", "fp32": "fp32"}
 def open_model(
     model: Path, runtime: str, options: EngineOptions, say: Say, folder: Path | None = None
 ) -> TensorRtEngine:
+    """The engine of `open_plan`."""
+    return open_plan(model, runtime, options, say, folder)[0]
+
+
+def open_plan(
+    model: Path, runtime: str, options: EngineOptions, say: Say, folder: Path | None = None
+) -> tuple[TensorRtEngine, Plan | None]:
     """Load `model` (.onnx, or a .plan that the user names) with "tensorrt" or "tensorrt-rtx".
 
     Args:
         model: the file. runtime: which library. options: `shape` must name every input of an .onnx.
         say: takes lines of progress. folder: the plan cache; None: the user's.
 
+    Returns:
+        The engine and its plan; None for a file that was named.
+
     Raises:
         EngineUnavailable: no GPU, no such library, or a precision that plans are not built in.
         EngineLoadError: the model cannot be compiled, or its plan does not load even when built anew.
     """
     if model.suffix.lower() == ".plan":
-        return TensorRtEngine(model, options, runtime)
+        return TensorRtEngine(model, options, runtime), None
     find_gpu()  # before anything is read or compiled
     if options.device not in ("auto", "cuda:0"):
         raise EngineUnavailable(f"{runtime} compiles for cuda:0 only, device {options.device} was asked for")
@@ -35,12 +46,4 @@ def open_model(
         raise EngineUnavailable(f"{runtime} builds fp32 and fp16, precision {options.precision} was asked for")
     precision = PRECISIONS[options.precision]
     request = Request(model, runtime, precision, {name: (shape,) * 3 for name, shape in options.shape.items()})
-    plan = build_plan(request, say, folder)
-    try:
-        return TensorRtEngine(plan.path, options, runtime)
-    except EngineLoadError as error:
-        if plan.built:
-            raise
-        say(f"{plan.path.name} does not load ({error}); building it again")
-    notes_path(plan.path).unlink(missing_ok=True)
-    return TensorRtEngine(build_plan(request, say, folder).path, options, runtime)
+    return load_built(request, lambda path: TensorRtEngine(path, options, runtime), say, folder)

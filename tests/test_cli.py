@@ -49,7 +49,7 @@ def test_run_writes_what_it_says(clip: Path, tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "o.mp4")) == summary["frames"]["captured"] == summary["frames"]["processed"] == 60
     assert summary["duration_s"] == pytest.approx(2.0, abs=1 / 30)
     assert summary["outcome"] == "done" and summary["frames"]["dropped"] == {} and summary["frames"]["in_flight"] == 0
-    listed = "fps stages bottleneck runtime precision model tracker mode mode_evidence tracks wall_s"
+    listed = "fps stages bottleneck runtime runtimes precision model tracker mode mode_evidence tracks wall_s"
     assert set(listed.split()) <= set(summary)
     assert set(summary["model"]) >= {"name", "sha256"}
     assert all({"ms_p50", "ms_p95"} <= set(stage) for stage in summary["stages"].values())
@@ -185,7 +185,7 @@ def bad_inputs(clip: Path) -> dict[str, tuple[list[object], str]]:
         "other outputs": ([*run, clip, "--model", "other.onnx"], "probabilities"),
         "no such model": ([*run, clip, "--model", "stret6"], "did you mean 'street6'"),
         "missing model": ([*run, clip, "--model", "gone.onnx"], "gone.onnx does not exist"),
-        "pickle": ([*run, clip, "--model", "weights.pt"], "export it to ONNX"),
+        "pickle": ([*run, clip, "--model", "weights.pt"], "tracker models export weights.pt"),
         "text as model": ([*run, clip, "--model", "text.onnx"], "text.onnx is not an ONNX model"),
         "unknown class": ([*run, clip, "--classes", "persn"], "did you mean 'person'"),
         "unknown setting": ([*run, clip, "--set", "tracker.max_lost=1"], "did you mean 'tracker.max_lost_s'"),

@@ -16,6 +16,7 @@ from engines.storage import cache_folder
 from tracker.cli import checkup, doctor
 from tracker.cli import findings as look
 from tracker.cli.findings import Finding, asked
+from tracker.detect.ladder import Rung
 from tracker.errors import RequirementError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -122,7 +123,6 @@ def test_tensorrt_is_not_loaded_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -
 def test_a_missing_runtime_comes_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkup, "is_there", lambda module: False)
     assert checkup.runtime("openvino", has_gpu=False).remedy == "pip install openvino"
-    monkeypatch.setitem(engines.RUNTIMES, "tensorrt", "Engine")
     assert checkup.runtime("tensorrt", has_gpu=True).remedy.startswith("pip install ")
     assert not checkup.runtime("tensorrt", has_gpu=False).remedy
 
@@ -144,11 +144,20 @@ def test_a_broken_runtime_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_that_takes_another_than_the_first_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     usable = [Finding("runtimes", name, "ok", "") for name in ("openvino", "onnxruntime")]
-    monkeypatch.setattr(checkup, "ladder", lambda runtime, path: ["openvino", "onnxruntime"])
+    monkeypatch.setattr(checkup, "ladder", lambda path: [Rung("openvino", "cpu"), Rung("onnxruntime", "cpu")])
     told = {"runtime": "onnxruntime 1", "precision": "fp32", "device": "cpu", "notices": ["openvino refused the model"]}
     monkeypatch.setattr(checkup, "asked", lambda code: told)
     found = checkup.chosen(usable)
     assert found.state == "warning" and found.text == "onnxruntime 1, fp32, cpu: openvino refused the model"
+
+
+def test_auto_names_what_compiles_without_trying_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    usable = [Finding("runtimes", name, "ok", "") for name in ("tensorrt", "onnxruntime")]
+    rungs = [Rung("tensorrt", "cuda:0"), Rung("onnxruntime", "cuda:0"), Rung("onnxruntime", "cpu")]
+    monkeypatch.setattr(checkup, "ladder", lambda path: rungs)
+    monkeypatch.setattr(checkup, "asked", lambda code: pytest.fail("tried"))
+    found = checkup.chosen(usable)
+    assert found.text.startswith("tensorrt, the first of tensorrt (cuda:0) > onnxruntime (cuda:0) > onnxruntime;")
 
 
 def test_a_requirement_that_loads_and_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+import engines
 from engines import EngineUnavailable, build
 from engines.tensorrt_driver import find_gpu
 from tracker.cli import main
@@ -44,15 +47,17 @@ def test_build_list_and_verify(engine: Run, tmp_path: Path) -> None:
     code, out, err = engine(*arguments)
     plan = Path(out[0])
     assert code == 0 and plan.parent == tmp_path / "cache" / "plans" and plan.suffix == ".xml"
-    assert "built in" in err[-1] and "openvino fp32 for cpu" in err[-1]
+    assert "built in" in err[-2] and "openvino fp32 for cpu" in err[-2]
+    assert "parity with the ONNX" in err[-1] and "recall 1.000" in err[-1]
     code, out, err = engine(*arguments, "--output", "here/m.xml")
-    assert code == 0 and out == ["here/m.xml"] and "there already" in err[-1]
+    assert code == 0 and out == ["here/m.xml"] and "there already" in err[-2] and "recall 1.000" in err[-1]
     found = sorted(path.name for path in (tmp_path / "here").iterdir())
     assert found == ["m.bin", "m.xml", "m.xml.json", "m.yaml"]
     assert engine(*arguments, "--output", "here/m.xml")[0] == 2
     assert engine(*arguments, "--output", "here/m.xml", "--overwrite")[0] == 0
     code, out, err = engine("list")
     assert code == 0 and len(out) == 1 and f"1x{SIDE}x{SIDE}x3" in out[0] and "fp32" in out[0]
+    assert "recall 1.000" in out[0]
     code, out, err = engine("verify", "here/m.xml")
     assert code == 0 and out == ["here/m.xml: whole, loads"]
     plan.with_suffix(".bin").write_bytes(b"")
@@ -76,6 +81,7 @@ def test_the_copy_runs_as_a_model(engine: Run, tmp_path: Path) -> None:
     detector.close()
 
 
+@pytest.mark.skipif(engines.has_gpu(), reason="there is a GPU")
 def test_int8_without_frames_says_so(engine: Run) -> None:
     needs("tensorrt-rtx")
     arguments = ["build", "--model", "street6", "--runtime", "tensorrt-rtx", "--gpu", "sm89", "--precision", "int8"]
@@ -83,7 +89,7 @@ def test_int8_without_frames_says_so(engine: Run) -> None:
     assert code == 0 and Path("m.plan").stat().st_size > 1e6 and out == ["m.plan"]
     assert err[0].startswith("notice: no --calibrate") and err[1] == "INT8 calibrates on 24 frames"
     code, out, err = engine(*arguments, "--batch", "1:8")
-    assert code == 0 and "there already" in err[-1]
+    assert code == 0 and "there already" in err[-2] and err[-1].endswith(": parity not measured: no GPU here")
     assert f"1:8x{SIDE}x{SIDE}x3" in engine("list")[1][0]
 
 
@@ -95,10 +101,22 @@ def test_int8_on_the_users_frames(engine: Run, clip: Path) -> None:
     assert code == 0 and err[0] == "INT8 calibrates on 12 frames"
 
 
+def test_int8_that_sees_nothing_gives_way_to_fp16(engine: Run, tmp_path: Path) -> None:
+    """Ranges of one black picture; the parity gate refuses the plan."""
+    needs("openvino")
+    (tmp_path / "dark").mkdir()
+    cv2.imwrite(str(tmp_path / "dark" / "black.png"), np.zeros((96, 128, 3), np.uint8))
+    arguments = ["build", "--model", "street6", "--runtime", "openvino", "--precision", "int8", "--size", "256x160"]
+    code, out, err = engine(*arguments, "--calibrate", "dark")
+    assert code == 0 and "-fp16-" in out[0] and "recall 1.000" in err[-1]
+    assert any(line.endswith("; refused") for line in err)
+    assert sum(line.startswith("notice: street6-int8-") and "fp16 takes its place" in line for line in err) == 1
+    assert [line.endswith("; refused") for line in engine("list")[1]] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--runtime", "torch"], 4, "nothing is compiled for it yet"),
         (["--runtime", "openvino", "--gpu", "sm89"], 4, "leave --gpu out"),
         (["--runtime", "openvino", "--calibrate", "x.mp4"], 2, "--calibrate is for --precision int8"),
         (["--runtime", "openvino", "--precision", "int8", "--calibrate", "gone.mp4"], 2, "gone.mp4"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.export import ARCHITECTURES
 from tests.detect.graphs import raw_grid, save
 from tests.detect.test_fetch import Behaviour, how, url  # noqa: F401
 from tracker.cli import main
@@ -46,13 +47,45 @@ def carry(monkeypatch: pytest.MonkeyPatch, given: ModelCard) -> None:
 def test_every_card_is_one_that_can_be_had_and_opened() -> None:
     cards = zoo()
     assert {name for name, given in cards.items() if given.url} >= set(YOLOX)
-    assert all(card.file_of(given).exists() for given in cards.values() if not given.url)
+    assert all(card.file_of(given).exists() for given in cards.values() if given.carried)
     for name in YOLOX:
         given = cards[name]
         assert given.url.startswith("https://") and given.url.endswith(f"/{given.file}")
         assert len(given.sha256) == 64 and given.size > 1_000_000 and given.head in HEADS
         assert given.classes == card.COCO_CLASSES and given.ap and 0.2 < given.ap < 0.6 and "terms" in given.notes
         assert given.input == card.InputCard(size=given.input.size, color="bgr", scale=1.0, anchor="top-left", pad=114)
+
+
+TORCHVISION = {
+    "ssd300-vgg16": ("ssd300_vgg16_coco-b556d3b4", 0.251),
+    "ssdlite320": ("ssdlite320_mobilenet_v3_large_coco-a79551df", 0.213),
+    "fasterrcnn-r50-fpn": ("fasterrcnn_resnet50_fpn_coco-258fb6c6", 0.370),
+    "fasterrcnn-r50-fpn-v2": ("fasterrcnn_resnet50_fpn_v2_coco-dd69338a", 0.467),
+    "fasterrcnn-mobilenet": ("fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7", 0.328),
+    "fasterrcnn-mobilenet-320": ("fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9", 0.228),
+}
+"""Files and AP (COCO val2017) as torchvision's documentation has them."""
+
+
+@pytest.mark.parametrize("name", [*TORCHVISION, "ssd512-vgg16"])
+def test_cards_of_what_is_exported_here(name: str) -> None:
+    given = zoo()[name]
+    weights, arch = given.checkpoint, ARCHITECTURES[name]
+    assert weights is not None and weights.arch == name and not given.carried and given.file == f"{name}.onnx"
+    assert given.head == arch.family and given.input.size == arch.size and given.input.scale == 1.0
+    assert given.input.anchor == ("stretch" if given.head == "ssd" else "top-left")
+    assert given.precision == ("fp32" if given.head == "fasterrcnn" else "auto")
+    assert len(given.classes) == 90 and given.classes.count("N/A") == 10
+    if name == "ssd512-vgg16":
+        assert not weights.url and given.ap is None and "paper" in given.notes["source"]
+        return
+    file, ap = TORCHVISION[name]
+    assert weights.url == f"https://download.pytorch.org/models/{file}.pth" and given.ap == ap
+    assert (
+        weights.sha256 == file.split("-")[1]
+        and given.licence == "BSD-3-Clause"
+        and "torchvision" in given.notes["source"]
+    )
 
 
 @pytest.mark.data
@@ -74,12 +107,23 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert {line[0] for line in lines if line} >= zoo().keys()
     assert ["yolox-s", "35.9", "640", "80", "40.5", "Apache-2.0", "no"] in lines
+    assert ["ssd300-vgg16", "142.6", "300", "80", "25.1", "BSD-3-Clause", "no"] in lines
+    assert ["ssd512-vgg16", "-", "512", "80", "-", "none", "published", "no", "weights", "published"] in lines
 
 
 def test_info_of_a_model_that_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert tracker("models", "info", "yolox-s") == 0
     out = capsys.readouterr().out
     assert "tracker models fetch yolox-s (35.9 MB from https://" in out and "640 pixels, BGR times 1, top-left" in out
+
+
+def test_info_of_what_is_exported_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tracker("models", "info", "ssdlite320") == 0
+    out = capsys.readouterr().out
+    assert "tracker models fetch ssdlite320 (14.1 MB from https://download.pytorch.org/" in out
+    assert "320 pixels, RGB times 1, stretched" in out and "N/A" not in out
+    assert tracker("models", "info", "ssd512-vgg16") == 0
+    assert "export WEIGHTS.pth --arch ssd512-vgg16 --output ssd512-vgg16.onnx" in capsys.readouterr().out
 
 
 def test_run_says_how_to_get_it(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +176,8 @@ def test_pickles_are_refused_with_the_way_out(name: str, tmp_path: Path, clip: P
     (tmp_path / name).write_bytes(b"\x80\x04.")
     assert tracker("run", "--source", clip, "--model", tmp_path / name, "--no-video") == 2
     said = capsys.readouterr().err
-    assert "may run code when loaded" in said and "format=onnx" in said
+    way = f"tracker models export {tmp_path / name} --output best.onnx" if "best" in name else "the library that wrote"
+    assert "may run code when loaded" in said and way in said
 
 
 def test_a_pickle_named_onnx_is_not_loaded(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,9 +18,10 @@ from engines.tensorrt_driver import find_gpu
 from tests.engines.tiny import INPUT, pictures, save_tiny
 from tracker.boxes import iou_matrix
 from tracker.capture import open_source
-from tracker.cli.engine_frames import feeds_of, rendered_frames
+from tracker.cli.engine_frames import feeds_of
 from tracker.config import DetectSettings
 from tracker.detect import EngineDetector, open_detector
+from tracker.detect.rendered import rendered_frames
 from tracker.structures import Frame
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,7 +16,7 @@ import pytest
 
 from engines import EngineLoadError, EngineUnavailable, build
 from engines.build import Request, build_plan
-from engines.build_cache import fault, notes_path, plans
+from engines.build_cache import add_notes, fault, notes_path, plans, read_notes
 from engines.tensorrt_driver import Gpu
 from tests.engines.tiny import INPUT, pictures, save_tiny
 
@@ -130,6 +130,27 @@ def test_other_damage_is_rebuilt_with_its_reason(cache: Path, request_: Request)
     assert after(claim) == "it was built for something else"
 
 
+def test_a_plan_of_another_user_is_not_taken_from_the_cache(
+    cache: Path, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = build_plan(request_, lambda line: None, cache).path
+    user = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    assert fault(plan) == "another user made it or may change it"
+    assert fault(plan, own=False) is None, "one that the user names may be anybody's"
+    told: list[str] = []
+    assert build_plan(request_, told.append, cache).built and "another user made it" in told[0]
+
+
+def test_notes_take_more_and_keep_the_key(cache: Path, request_: Request) -> None:
+    plan = build_plan(request_, lambda line: None, cache)
+    add_notes(plan.path, parity={"measured": False})
+    assert fault(plan.path) is None and notes_path(plan.path).stat().st_mode & 0o077 == 0
+    assert read_notes(plan.path) == {**plan.notes, "parity": {"measured": False}}
+    assert not build_plan(request_, lambda line: None, cache).built
+    assert len(list(cache.iterdir())) == 2
+
+
 def test_a_folder_left_by_a_killed_build_is_cleared(cache: Path, request_: Request) -> None:
     plan = build_plan(request_, lambda line: None, cache).path
     plan.unlink()
@@ -184,8 +205,8 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.Monke
     monkeypatch.setattr(build.metadata, "version", missing)
     with pytest.raises(EngineUnavailable, match=r"pip install 'tracker\[tensorrt-rtx\]'"):
         build.runtime_version("tensorrt-rtx")
-    with pytest.raises(EngineUnavailable, match="not for torch"):
-        build.runtime_version("torch")
+    with pytest.raises(EngineUnavailable, match="not for onnxruntime"):
+        build.runtime_version("onnxruntime")
 
 
 SLOW = """

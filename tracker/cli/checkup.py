@@ -18,7 +18,7 @@ from tracker.config import DetectSettings
 from tracker.detect import find_card, zoo
 from tracker.detect.card import file_of
 from tracker.detect.detector import cores
-from tracker.detect.open import ladder
+from tracker.detect.ladder import ladder
 from tracker.errors import ModelError, RequirementError
 
 CPU_EXTRAS = {
@@ -27,12 +27,10 @@ CPU_EXTRAS = {
 }  # fmt: skip
 NO_DEVICE = 100
 """What cuInit says where the driver is there and finds no GPU."""
-GPU_ONLY = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""Runtimes that are not even imported without a driver, and their modules."""
+FOR_GPUS = ("tensorrt", "tensorrt-rtx", "torch")
+"""Runtimes that are of no use for `tracker run` on a processor: others are faster there."""
 PROBES = {"openvino": look.OPENVINO, "onnxruntime": look.ONNXRUNTIME, "torch": look.TORCH}
-RUNTIMES = ("tensorrt", "tensorrt-rtx", "torch", "openvino", "onnxruntime")
-TRIED = ("openvino", "onnxruntime")
-"""Runtimes that open the embedded detector within seconds, and so are tried with it."""
+RUNTIMES = tuple(engines.RUNTIMES)
 
 
 def system() -> list[Finding]:
@@ -142,43 +140,40 @@ def _nvidia_cards() -> bool:
 
 
 def runtime(name: str, has_gpu: bool) -> Finding:
-    """One inference library: there or not, its devices, and whether this version of tracker runs models with it."""
-    module = GPU_ONLY.get(name, name)
-    ours = name in engines.RUNTIMES or module in engines.RUNTIMES
-    unused = "" if ours else "; tracker runs no models with it yet"
+    """One inference library: there or not, its version and devices."""
+    module = engines.RUNTIMES[name].library
+    for_gpus = name in FOR_GPUS
     if not is_there(module):
-        needed = "" if has_gpu or name not in GPU_ONLY else "; of use with an NVIDIA GPU only"
-        useful = ours and (has_gpu or name not in GPU_ONLY)
-        return Finding(
-            "runtimes", name, "missing", f"not installed{unused or needed}", bringing(name, module) if useful else ""
-        )
-    if name in GPU_ONLY and not has_gpu:
-        text = f"{installed_version(module)} installed, not loaded: no NVIDIA GPU that answers{unused}"
+        useful = has_gpu or not for_gpus
+        needed = "" if useful else "; of use with an NVIDIA GPU"
+        return Finding("runtimes", name, "missing", f"not installed{needed}", bringing(name, module) if useful else "")
+    if engines.RUNTIMES[name].gpu and not has_gpu:
+        text = f"{installed_version(module)} installed, not loaded: no NVIDIA GPU that answers"
         return Finding("runtimes", name, "missing", text.strip(), facts={"version": installed_version(module)})
     told = asked(PROBES.get(name, look.IMPORT.format(module=module)))
     if "error" in told:
         return Finding(
-            "runtimes", name, "broken" if ours else "missing", f"installed, cannot be loaded: {told['error']}{unused}",
-            f"pip install --force-reinstall {module}" if ours else "", told,
+            "runtimes", name, "broken", f"installed, cannot be loaded: {told['error']}",
+            f"pip install --force-reinstall {module}", told,
         )  # fmt: skip
-    text = f"{told['version']}, {', '.join(told['devices'])}{unused}"
-    return Finding("runtimes", name, "ok" if ours else "missing", text, facts=told)
+    return Finding("runtimes", name, "ok", f"{told['version']}, {', '.join(told['devices'])}", facts=told)
 
 
 def chosen(found: list[Finding]) -> Finding:
     """What `--runtime auto` takes for the embedded detector, and why: tried, where that takes seconds."""
     try:
-        names = ladder("auto", find_card(DetectSettings().model)[1])
+        rungs = ladder(find_card(DetectSettings().model)[1])
     except ModelError as error:
         return Finding("runtimes", "auto", "broken", str(error), "pip install --force-reinstall tracker")
     usable = {finding.name for finding in found if finding.state == "ok"}
-    names = [name for name in names if name.replace("_", "-") in usable]
-    order = " > ".join(names)
-    if not names:
+    rungs = [rung for rung in rungs if rung.runtime in usable]
+    if not rungs:
         return Finding(
             "runtimes", "auto", "broken", "no runtime can be loaded: nothing can run", "pip install onnxruntime"
         )
-    if names[0] not in TRIED:
+    names = [rung.runtime for rung in rungs]
+    order = " > ".join(f"{rung.runtime}{'' if rung.device == 'cpu' else f' ({rung.device})'}" for rung in rungs)
+    if rungs[0].compiles:
         text = f"{names[0]}, the first of {order}; it compiles a model when that is first used"
         return Finding("runtimes", "auto", "ok", text, facts={"order": names})
     told = tried(None)
@@ -201,7 +196,7 @@ def require(name: str, found: list[Finding]) -> None:
     finding = next(item for item in found if item.name == name)
     text, remedy = finding.text, finding.remedy
     if finding.state == "ok":
-        told = tried(name) if name in TRIED else {}
+        told = {} if engines.RUNTIMES[name].compiles else tried(name)
         if "error" not in told:
             return
         text, remedy = f"the embedded detector does not start with it: {told['error']}", ""

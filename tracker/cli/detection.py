@@ -9,9 +9,11 @@ from time import perf_counter
 from typing import Any
 
 from tracker.capture import Source, open_source
+from tracker.cli.engine_frames import again
 from tracker.cli.progress import Progress, say
+from tracker.cli.signals import interruptible
 from tracker.config import DetectSettings
-from tracker.detect import EngineDetector, open_detector, share_cores
+from tracker.detect import Opener, RelayDetector, open_relay, share_cores
 from tracker.detect.card import COCO_CLASSES
 from tracker.errors import SourceLost
 from tracker.meters import Rate
@@ -74,11 +76,17 @@ class DetectSession:
         if error is not None:
             raise error
 
-    def _open_detector(self, source: Source) -> EngineDetector:
+    def _open_detector(self, source: Source) -> RelayDetector:
         """The detector for this source; tells what was tried and did not work."""
         size = None if source.varied else (source.info.width, source.info.height)
-        detector, notices = open_detector(self.settings, size, live=source.info.live, require=self.flags["require"])
-        for notice in notices:
+        flags = self.flags
+        with interruptible():
+            opener = Opener(
+                self.settings, size, live=source.info.live, require=flags["require"], say=say,
+                frames=again(flags["source"]),
+            )  # fmt: skip
+            detector = open_relay(opener, say=say)
+        for notice in opener.notices:
             say(f"notice: {notice}")
         return detector
 
@@ -92,7 +100,7 @@ class DetectSession:
             ids = COCO_CATEGORY_IDS if tuple(class_names) == COCO_CLASSES else None
             writers.append(CocoDetections(flags["coco"], category_ids=ids, overwrite=flags["overwrite"]))
 
-    def _loop(self, source: Source, detector: EngineDetector, writers: Sequence[Writer]) -> None:
+    def _loop(self, source: Source, detector: RelayDetector, writers: Sequence[Writer]) -> None:
         """Write and count every frame. Raises SourceLost after those that a lost source gave before."""
         workers, status = share_cores(self.settings, source.info.live).workers, self.status
         rate, progress = Rate(perf_counter()), Progress(source.info.frame_count, "detections")

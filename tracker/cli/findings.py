@@ -17,36 +17,8 @@ from typing import Any
 TIME_LIMIT_S = 60.0
 
 DRIVER = """
-import ctypes, sys
-from ctypes import byref, c_int, c_size_t, create_string_buffer
-names = ["nvcuda.dll"] if sys.platform == "win32" else ["libcuda.so.1", "libcuda.so"]
-for name in names:
-    try:
-        cuda = ctypes.CDLL(name)
-        break
-    except OSError:
-        cuda = None
-if cuda is None:
-    tell(there=False)
-else:
-    code, found, devices, value, memory = cuda.cuInit(0), c_int(), [], c_int(), c_size_t()
-    cuda.cuDriverGetVersion(byref(found))
-    api = f"{found.value // 1000}.{found.value % 1000 // 10}"
-    count = c_int()
-    if code == 0:
-        cuda.cuDeviceGetCount(byref(count))
-    for k in range(count.value):
-        device, text = c_int(), create_string_buffer(256)
-        cuda.cuDeviceGet(byref(device), k)
-        cuda.cuDeviceGetName(text, 256, device)
-        cuda.cuDeviceTotalMem_v2(byref(memory), device)
-        sides = []
-        for attribute in (75, 76):
-            cuda.cuDeviceGetAttribute(byref(value), attribute, device)
-            sides.append(value.value)
-        devices.append({"name": text.value.decode(), "memory_gb": round(memory.value / 1e9, 1),
-                        "capability": "sm%d%d" % tuple(sides)})
-    tell(there=True, code=code, cuda=api, devices=devices)
+from engines.tensorrt_driver import survey
+tell(**survey())
 """
 VIDEO = """
 import av

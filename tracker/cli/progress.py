@@ -10,8 +10,11 @@ PLAIN_EVERY_S = 5.0
 
 
 def say(text: str) -> None:
-    """One line for the person at the terminal; standard output belongs to results."""
-    print(text, file=sys.stderr, flush=True)
+    """One line for the person at the terminal, above the bar where there is one; standard output belongs to results."""
+    if (tqdm := sys.modules.get("tqdm")) is not None:
+        tqdm.tqdm.write(text, file=sys.stderr)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -30,6 +30,7 @@ Examples:
 @click.option("--jsonl", type=click.Path(path_type=Path), help="Tracks as JSON lines, one object a frame.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Figures of the run as JSON.")
 @detector_options
+@click.option("--warm-start", is_flag=True, help="While the model is compiled, run on the next runtime of the ladder.")
 @tracker_option
 @click.option("--offline", is_flag=True, help="Use the whole video, past and future, for each frame; reads it twice.")
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Detect on every N-th frame.")
@@ -47,12 +48,15 @@ Examples:
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 def command(**flags: Any) -> None:
     """Track the objects of one video, stream or folder of pictures."""
-    from tracker.cli.session import Outcome, Session
+    from tracker.cli.session import Session
     from tracker.cli.signals import stop_on_signals
+    from tracker.cli.summary import Outcome
 
     settings = settings_from(flags)
     if flags["no_video"] and flags["output"]:
         raise ConfigError("--no-video and --output contradict each other; leave one out")
+    if flags["warm_start"] and flags["require"]:
+        raise ConfigError("--warm-start begins on another runtime than --require names; leave one out")
     stop = Event()
     with stop_on_signals(stop):
         session = Session(settings, flags, stop)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from enum import Enum
-from pathlib import Path, PurePosixPath
 from threading import Event
 from time import perf_counter
 from typing import Any
 
 from tracker import __version__
-from tracker.capture import Source, mask_credentials, open_source
+from tracker.capture import Source, open_source
+from tracker.cli.engine_frames import again
 from tracker.cli.offline import Blind, Collector, Nowhere, Replay
 from tracker.cli.progress import Progress, say
+from tracker.cli.signals import interruptible
+from tracker.cli.summary import Outcome, default_output, model_of, report
 from tracker.config import Settings, SteadySettings
-from tracker.detect import EngineDetector, open_detector, share_cores
-from tracker.errors import Interrupted, SourceLost, TrackerError, UsageError, WriteError
+from tracker.detect import Opener, RelayDetector, open_relay, share_cores
+from tracker.errors import Interrupted, SourceLost, TrackerError, UsageError
 from tracker.interfaces import Detector, Sink, Tracker
 from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
 from tracker.structures import StreamInfo
 from tracker.track import make_tracker
 from tracker.track.compiled import backend
-from tracker.track.link import link
-from tracker.write.files import partial_path
+from tracker.track.link import Linker
 from tracker.write.outputs import OutputPaths, open_outputs
 from tracker.write.paths import check_paths
 from tracker.write.window import open_window
@@ -36,21 +35,6 @@ GROUPS = {
     "track": ("track",),
     "write": ("draw", "encode", "records"),
 }
-
-
-class Outcome(Enum):
-    """How a run ended; the value stands in the summary."""
-
-    DONE = "done"
-    FAILED = "failed"
-    LOST = "source lost"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def exit_code(self) -> int:
-        """Of the process."""
-        known = {Outcome.DONE: 0, Outcome.LOST: SourceLost.exit_code, Outcome.INTERRUPTED: Interrupted.exit_code}
-        return known.get(self, 1)
 
 
 class Session:
@@ -81,21 +65,18 @@ class Session:
         Raises:
             TrackerError: what ended the run early; the outputs keep their partial names.
         """
-        flags, began = self.flags, perf_counter()
+        began = perf_counter()
         with ExitStack() as stack:
             source = stack.enter_context(self._open_source())
             info = source.info
-            size = None if source.varied else (info.width, info.height)
-            detector, notices = open_detector(
-                self.settings.detect, size, live=info.live, require=flags["require"], observe=self.meters.observe
-            )
+            detector, notices = self._open_detector(source)
             stack.callback(detector.close)
             self._banner(info, detector, notices)
             outcome, error = self._track(source, detector)
             for warning in (*source.warnings, *detector.warnings):
                 say(f"warning: {warning}")
             summary = self._summary(source, detector, outcome, error, perf_counter() - began)
-        self._report(summary)
+        report(summary, self.paths)
         if error is not None and not isinstance(error, SourceLost):
             raise error
         if error is not None:
@@ -113,6 +94,17 @@ class Session:
             observe=self.meters.observe,
         )
 
+    def _open_detector(self, source: Source) -> tuple[RelayDetector, list[str]]:
+        """The detector for this source, and notices. Compiling may take minutes: a signal ends it at once."""
+        flags = self.flags
+        size = None if source.varied else (source.info.width, source.info.height)
+        with interruptible():
+            opener = Opener(
+                self.settings.detect, size, live=source.info.live, require=flags["require"],
+                observe=self.meters.observe, say=say, frames=again(flags["source"]),
+            )  # fmt: skip
+            return open_relay(opener, warm=flags["warm_start"], say=say), opener.notices
+
     def _open_outputs(self, info: StreamInfo, class_names: Sequence[str]) -> Sink:
         """The window, if it is wanted, and the files."""
         flags, lines = self.flags, self.status.lines
@@ -128,21 +120,21 @@ class Session:
             observe=self.meters.observe,
         )
 
-    def _track(self, source: Source, detector: EngineDetector) -> tuple[Outcome, Exception | None]:
+    def _track(self, source: Source, detector: RelayDetector) -> tuple[Outcome, Exception | None]:
         """One pass that does it all, or two: detections first, then the outputs."""
         settings, names = self.settings.tracker, detector.class_names
         if not (self.flags["offline"] and isinstance(settings, SteadySettings)):
             return self._loop(source, detector, make_tracker(settings), self._open_outputs(source.info, names))
         if source.info.live:
             return Outcome.FAILED, UsageError("--offline reads the source twice, and a live one cannot be")
-        collector, began = Collector(), perf_counter()
-        outcome, error = self._loop(source, detector, collector, Nowhere())
+        linker, began = Linker(settings), perf_counter()
+        outcome, error = self._loop(source, detector, Collector(linker), Nowhere())
         if outcome is not Outcome.DONE:
             return outcome, error or Interrupted("interrupted before the tracks were known; nothing is written")
         self.status = Status()
-        with self._open_source() as again:
-            outputs = self._open_outputs(again.info, names)
-            outcome, error = self._loop(again, Blind(), Replay(link(settings, collector.frames)), outputs)
+        with self._open_source() as second:
+            outputs = self._open_outputs(second.info, names)
+            outcome, error = self._loop(second, Blind(), Replay(linker.tracks()), outputs)
         self.status.wall_s = perf_counter() - began
         return outcome, error
 
@@ -184,7 +176,7 @@ class Session:
             return Outcome.FAILED, error
         return (Outcome.INTERRUPTED if self.stop.is_set() else Outcome.DONE), None
 
-    def _banner(self, info: StreamInfo, detector: EngineDetector, notices: list[str]) -> None:
+    def _banner(self, info: StreamInfo, detector: RelayDetector, notices: list[str]) -> None:
         """What runs, in truth."""
         rate = f", {float(info.frame_rate):.5g}/s" if info.frame_rate else ""
         live = ", live" if info.live else ""
@@ -199,7 +191,7 @@ class Session:
             say(f"notice: {notice}")
 
     def _summary(
-        self, source: Source, detector: EngineDetector, outcome: Outcome, error: Exception | None, wall_s: float
+        self, source: Source, detector: RelayDetector, outcome: Outcome, error: Exception | None, wall_s: float
     ) -> dict[str, Any]:
         """The summary, as documented in the README."""
         status, late = self.status, dict(source.dropped)
@@ -226,7 +218,8 @@ class Session:
             "runtime": engine.runtime,
             "precision": engine.precision,
             "device": engine.device,
-            "model": _model(detector),
+            "runtimes": detector.runtimes,
+            "model": model_of(detector),
             "tracker": self.settings.tracker.name,
             "offline": self.flags["offline"],
             "association": backend(),
@@ -240,43 +233,6 @@ class Session:
             "settings": self.settings.model_dump(mode="json"),
         }
 
-    def _report(self, summary: dict[str, Any]) -> None:
-        """Write the summary file and tell the person what there is now."""
-        if self.paths.summary:
-            temporary = partial_path(self.paths.summary)
-            try:
-                temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-                temporary.replace(self.paths.summary)
-            except OSError as error:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                problem = f"the summary {self.paths.summary} could not be written: {error.strerror}"
-                if summary["outcome"] != Outcome.FAILED.value:
-                    raise WriteError(problem) from None
-                say(f"warning: {problem}")  # a full disk, most likely the reason why the run failed
-        frames = summary["frames"]
-        dropped = "".join(f", {number} dropped ({reason})" for reason, number in frames["dropped"].items())
-        say(
-            f"{summary['outcome']}: {frames['captured']} frames captured, {frames['processed']} processed{dropped}; "
-            f"{summary['tracks']} tracks; {summary['fps']} fps, bottleneck {summary['bottleneck'] or 'none'}"
-        )
-        partial = summary["outcome"] == Outcome.FAILED.value
-        for name, path in self.paths.named().items():
-            shown = partial_path(path) if partial and name != "summary" else path
-            if shown.exists():
-                print(f"{name:8} {shown}")
-
-
-def _model(detector: EngineDetector) -> dict[str, Any]:
-    """Which model it was, for the summary."""
-    identity = detector.identity
-    return {
-        "name": identity.name,
-        "sha256": identity.sha256,
-        "head": identity.head,
-        "input": list(detector.size_hw),
-    }
-
 
 def check_offline(settings: Settings, flags: Mapping[str, Any]) -> None:
     """Refuse what --offline cannot do. Raises UsageError."""
@@ -284,16 +240,3 @@ def check_offline(settings: Settings, flags: Mapping[str, Any]) -> None:
         raise UsageError(f"--offline works with --tracker steady, got {settings.tracker.name}")
     if flags["source"] == "-":
         raise UsageError("--offline reads the source twice, and standard input cannot be; save it to a file first")
-
-
-def default_output(source: str) -> Path:
-    """`<name>.tracked.mp4` in the working directory; of an address its last part, or its host."""
-    name = mask_credentials(source)
-    if source == "-":
-        name = "stdin"
-    elif "://" in name:
-        place = name.split("://", 1)[1].split("?", 1)[0].rsplit("@", 1)[-1].strip("/").replace(":", "-")
-        name = PurePosixPath(place).stem if "/" in place else place
-    else:
-        name = Path(source.rstrip("/")).stem.strip("*.")
-    return Path(f"{name or 'output'}.tracked.mp4")

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import platform
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 import engines
 from tracker.config import DetectSettings
-from tracker.detect.card import InputCard, ModelCard, class_names, find_card, sha256_of
-from tracker.detect.detector import EngineDetector, Identity, Observe, cores, image_input
-from tracker.detect.letterbox import input_size
-from tracker.detect.recognise import agreed_head, input_of
-from tracker.errors import ConfigError, ModelError, RequirementError
+from tracker.detect.detector import EngineDetector, Observe, cores, image_input
+from tracker.detect.fused import FusedDetector, fused_where_wanted
+from tracker.detect.gate import Frames, check, check_named, comparing, nothing, open_reference
+from tracker.detect.ladder import PLANS, Rung, below, first_rungs, rung_of
+from tracker.detect.model import detector_on, find_model, input_shapes
+from tracker.detect.parity import LOWER, told
+from tracker.errors import ConfigError, ModelError, RequirementError, TrackerError
 
 MAX_WORKERS = 8
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,13 @@ def share_cores(settings: DetectSettings, live: bool) -> Sharing:
 
 def open_detector(
     settings: DetectSettings, source: tuple[int, int] | None, *, live: bool = False, require: str | None = None,
-    observe: Observe = lambda stage, seconds: None,
+    observe: Observe = lambda stage, seconds: None, say: Say = lambda line: None, frames: Frames = nothing,
 ) -> tuple[EngineDetector, list[str]]:  # fmt: skip
     """Load the detector for pictures of `source` (width, height); None: pictures of many shapes, a square input.
+
+    Args:
+        live: all cores work on one picture. require: the runtime that must run. observe: told the seconds of stages.
+        say: takes lines of progress while a plan is compiled. frames: the user's, to compare a new plan's boxes on.
 
     Returns:
         The detector and notices, one line each: what was tried and did not work, what is slower than it need be.
@@ -51,135 +52,175 @@ def open_detector(
         ModelError: no such model, not a model, outputs of no known head, or a card that contradicts its model.
         RequirementError: `require` or the runtime, device or precision asked for is not there.
     """
-    if require and settings.runtime not in ("auto", require):
-        raise ConfigError(
-            f"runtime {settings.runtime} is asked for and {require} is required; leave one of the two out"
-        )
-    card, path = find_card(settings.model)
-    signature = _inspect(path)
-    sharing = share_cores(settings, live)
-    options = engines.EngineOptions(
-        shape=_shapes(signature, card, settings, source), precision=settings.precision, device=settings.device,
-        threads=sharing.threads, streams=sharing.workers,
-    )  # fmt: skip
-    engine, notices = _load(path, settings.runtime, options, require)
-    batch = image_input(engine.inputs).shape[0] or 1
-    if batch > 1:
-        notices.append(f"the model's batch is fixed at {batch}: single frames are padded")
-    card = _complete(card, path, engine, signature)
-    identity = Identity(card.name, sha256_of(path), path, card.head)
-    return EngineDetector(engine, card, identity, settings, observe), notices
+    opener = Opener(settings, source, live=live, require=require, observe=observe, say=say, frames=frames)
+    return opener.first(), opener.notices
 
 
-def _inspect(path: Path) -> engines.ModelSignature:
-    """The model's signature; a model of another task than detection is refused by the notes of its exporter."""
-    try:
-        signature = engines.inspect(path)
-    except engines.EngineUnavailable as error:
-        raise RequirementError(str(error)) from None
-    except engines.EngineError as error:
-        raise ModelError(str(error)) from None
-    task = signature.metadata.get("task", "detect")
-    if task != "detect":
-        raise ModelError(f"model {path} is made for the task '{task}'; wanted is a model for 'detect'")
-    return signature
+class Opener:
+    """Opens one model on one runtime of the ladder after the other.
 
-
-def _longer_side(card: ModelCard | None, metadata: Mapping[str, str]) -> int:
-    """Longer side of the input where neither graph nor settings say it: the card's, the exporter's (`imgsz`), 640."""
-    if card is not None and "size" in card.input.model_fields_set:
-        return card.input.size
-    sides = [int(side) for side in re.findall(r"\d+", metadata.get("imgsz", ""))]
-    return max(sides, default=0) or InputCard().size
-
-
-def _shapes(
-    signature: engines.ModelSignature, card: ModelCard | None, settings: DetectSettings,
-    source: tuple[int, int] | None,
-) -> dict[str, tuple[int, ...]]:  # fmt: skip
-    """The picture input's shape with open sides filled: the source's shape where the graph allows it."""
-    spec = image_input(signature.inputs)
-    nhwc = spec.shape[1] != 3
-    height, width = spec.shape[1:3] if nhwc else spec.shape[2:4]
-    longer = settings.input_size or _longer_side(card, signature.metadata)
-    multiple = (card.input if card else InputCard()).multiple
-    fitted = input_size(source, longer, multiple) if source else (longer, longer)
-    if settings.input_size and height and width and settings.input_size != max(height, width):
-        raise ModelError(
-            f"the model's input is fixed at {width}x{height}, input_size {settings.input_size} was asked for; "
-            "leave it out"
-        )
-    sides = (height or fitted[1], width or fitted[0])
-    batch = spec.shape[0] or 1
-    return {spec.name: (batch, *sides, 3) if nhwc else (batch, 3, *sides)}
-
-
-def ladder(runtime: str, path: Path) -> list[str]:
-    """Runtimes to try, in order. A fixed order, never a measurement: the same machine always runs the same."""
-    if runtime != "auto":
-        return [runtime]
-    order = (
-        ["openvino", "onnxruntime"]
-        if platform.machine().lower() in ("x86_64", "amd64")
-        else ["onnxruntime", "openvino"]
-    )
-    there = [name for name in order if name in engines.installed()]
-    return there if path.suffix.lower() == ".onnx" else [name for name in there if name == "openvino"]
-
-
-def _load(
-    path: Path, runtime: str, options: engines.EngineOptions, require: str | None
-) -> tuple[engines.Engine, list[str]]:
-    """The first runtime of the ladder that takes the model, and why the ones before did not."""
-    reasons: list[str] = []
-    names = [require] if require else ladder(runtime, path)
-    for name in names:
-        try:
-            return _load_one(path, name, options, reasons), reasons
-        except engines.EngineLoadError as error:
-            reasons.append(f"{name} refused the model: {error}")
-            if len(names) == 1:
-                raise ModelError(str(error)) from None
-        except engines.EngineUnavailable as error:
-            reasons.append(f"{name} is not available: {error}")
-    if not names:
-        raise RequirementError(f"no runtime for {path.suffix} files is installed; pip install onnxruntime openvino")
-    raise RequirementError("; ".join(reasons))
-
-
-def _load_one(path: Path, name: str, options: engines.EngineOptions, notices: list[str]) -> engines.Engine:
-    """The model on one runtime; TensorRT's plans are built first where the cache has none. Raises EngineError."""
-    if name not in ("tensorrt", "tensorrt-rtx"):
-        return engines.load(path, name, options)
-    from engines.tensorrt_plan import open_model
-
-    return open_model(path, name, options, notices.append)
-
-
-def _complete(
-    card: ModelCard | None, path: Path, engine: engines.Engine, signature: engines.ModelSignature
-) -> ModelCard:
-    """A card with head, input and classes known, from one run (which warms the engine up as well).
-
-    Raises:
-        ModelError: the model does not run, no head understands it, or the card or its own notes contradict it.
+    Attributes:
+        notices: what was tried and did not work so far, one line each.
+        rungs: the ones still to be tried.
     """
-    spec = image_input(engine.inputs)
-    shape = tuple(side or 1 for side in spec.shape)
-    try:
-        arrays = engine.infer({spec.name: _noise(shape, spec.dtype)}).values()
-    except engines.EngineError as error:
-        raise ModelError(f"{path} does not run: {error}") from None
-    # By the names in the file: a tensor has several in OpenVINO, and it may give another one.
-    outputs = {given.name: array for given, array in zip(signature.outputs, arrays, strict=True)}
-    size_hw = (shape[1], shape[2]) if spec.shape[1] != 3 else (shape[2], shape[3])
-    head, count = agreed_head(card, outputs, size_hw)
-    names = class_names(card.classes if card else (), signature.metadata, count)
-    base = card or ModelCard(name=path.stem, file=path.name)
-    return base.model_copy(update={"head": head, "input": input_of(head, card), "classes": names})
 
+    def __init__(
+        self, settings: DetectSettings, source: tuple[int, int] | None, *, live: bool = False,
+        require: str | None = None, observe: Observe = lambda stage, seconds: None,
+        say: Say = lambda line: None, frames: Frames = nothing,
+    ) -> None:  # fmt: skip
+        """Find the model and the rungs; nothing is loaded yet. Arguments and errors as of `open_detector`."""
+        if require and settings.runtime not in ("auto", require):
+            raise ConfigError(
+                f"runtime {settings.runtime} is asked for and {require} is required; leave one of the two out"
+            )
+        self.notices: list[str] = []
+        self.model = find_model(settings.model)
+        self._settings, self._source, self._require = settings, source, require
+        self._observe, self._say, self._frames = observe, say, frames
+        sharing, card = share_cores(settings, live), self.model.card
+        careful = card.precision if card and settings.precision == "auto" else "auto"
+        self._options = engines.EngineOptions(
+            shape=input_shapes(self.model, settings, source),
+            precision=settings.precision if careful == "auto" else careful, device=settings.device,
+            threads=sharing.threads, streams=sharing.workers,
+        )  # fmt: skip
+        path, wanted = self.model.path, require or settings.runtime
+        takers = PLANS.get(path.suffix.lower(), ())
+        if takers and wanted not in ("auto", *takers):
+            raise ModelError(f"{path} is a plan for {' or '.join(takers)}, runtime {wanted} was asked for")
+        self.rungs = first_rungs(path, settings.runtime, settings.device, require)
 
-def _noise(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A picture of gray noise, the same each time: bytes, or 0..1, which every family takes for a (dark) picture."""
-    pixels = np.random.default_rng(0).integers(64, 192, shape, np.uint8)
-    return pixels if dtype == np.uint8 else (pixels / np.float32(255)).astype(dtype)
+    def first(self) -> EngineDetector:
+        """The detector on the first rung left that works; `notices` tell of those before.
+
+        Raises:
+            ModelError, RequirementError, ConfigError: as `open_detector` says.
+        """
+        reasons, alone = list[str](), len(self.rungs) == 1
+        while self.rungs:
+            rung = self.rungs.pop(0)
+            try:
+                return self.open(rung, self._say)
+            except engines.EngineUnavailable as error:
+                reasons.append(f"{rung.runtime} is not available: {error}")
+            except engines.EngineOutOfMemory as error:
+                if alone:
+                    raise TrackerError(str(error)) from None
+                reasons.append(f"{rung.runtime} has no memory for the model: {error}")
+            except engines.EngineLoadError as error:
+                if alone:
+                    raise ModelError(str(error)) from None
+                reasons.append(f"{rung.runtime} refused the model: {error}")
+            except engines.EngineError as error:
+                if alone:
+                    raise ModelError(f"{self.model.path} does not run: {error}") from None
+                reasons.append(f"{rung.runtime} does not run the model: {error}")
+            self.notices.append(reasons[-1])
+        raise RequirementError("; ".join(reasons) or "no runtime is left to try")
+
+    def below(self, rung: Rung) -> list[Rung]:
+        """The rungs below one."""
+        return below(rung, self.model.path, self._settings.device)
+
+    @property
+    def may_step_down(self) -> bool:
+        """Whether another runtime may take the place of one that fails: not of one that is required, nor of a plan."""
+        return not self._require and not self.model.is_plan
+
+    def step_down(self, engine: engines.Engine) -> EngineDetector:
+        """The detector on the first rung below this engine's that works. Raises RequirementError: none is left."""
+        known = len(self.notices)
+        self.rungs = self.below(rung_of(engine))
+        try:
+            return self.first()
+        finally:
+            for line in self.notices[known:]:
+                self._say(f"notice: {line}")
+
+    def open(self, rung: Rung, say: Say) -> EngineDetector:
+        """The detector on this rung; a compiled one has passed the parity gate.
+
+        Raises:
+            EngineError: the runtime is not there, refuses the model, or fails to run it.
+            ModelError, ConfigError: as `open_detector` says.
+        """
+        options = replace(self._options, device=rung.device)
+        while True:
+            engine, plan = engines.load_plan(self.model.path, rung.runtime, options, say)
+            try:
+                usual = detector_on(self.model, engine, self._settings, self._observe)
+                lower = self._refused(plan, engine, options, say)
+                if not lower:
+                    return self._finish(usual, rung, options, say)
+            except BaseException:
+                engine.close()
+                raise
+            engine.close()
+            options = replace(options, precision=lower)
+
+    def _refused(
+        self, plan: engines.Plan | None, engine: engines.Engine, options: engines.EngineOptions, say: Say
+    ) -> str:
+        """The precision to take in the place of a plan that the parity gate refuses; "": it passes.
+
+        Raises:
+            EngineLoadError: it is refused, and no precision is left.
+        """
+        if self.model.is_plan:
+            self._notice(check_named(self.model, engine, self._settings, self._frames))
+        if plan is None:
+            return ""
+        known = (plan.notes.get("parity") or {}).get("measured")
+        parity = check(
+            plan, lambda: open_reference(self.model, options.shape, self._settings),
+            lambda: detector_on(self.model, engine, comparing(self._settings)), self._frames,
+        )  # fmt: skip
+        if not known:
+            say(f"{plan.path.name}: {told(parity)}")
+        if parity.get("passed", True):
+            return ""
+        precision = str(plan.notes["ingredients"]["precision"])
+        if precision not in LOWER:
+            raise engines.EngineLoadError(f"{plan.path.name}: {told(parity)}")
+        self._notice(f"{plan.path.name}: {told(parity)}, {LOWER[precision]} takes its place")
+        return LOWER[precision]
+
+    def _finish(self, usual: EngineDetector, rung: Rung, options: engines.EngineOptions, say: Say) -> EngineDetector:
+        """Letterbox and suppression into the graph where that is wanted, and what is to be said about the batch."""
+        made: list[engines.Plan | None] = []
+
+        def load(path: Path, shape: Mapping[str, tuple[int, ...]]) -> engines.Engine:
+            engine, plan = engines.load_plan(path, rung.runtime, replace(options, shape=shape), say)
+            made.append(plan)
+            return engine
+
+        batch = image_input(usual.engine.inputs).shape[0] or 1
+        if batch > 1:
+            self._notice(f"the model's batch is fixed at {batch}: single frames are padded")
+        detector, notices = fused_where_wanted(usual, self._source, load)
+        for notice in notices:
+            self._notice(notice)
+        if isinstance(detector, FusedDetector) and made and made[0] is not None:
+            return self._checked_fused(made[0], usual, detector, options, say)
+        return detector
+
+    def _checked_fused(
+        self, plan: engines.Plan, usual: EngineDetector, fused: FusedDetector, options: engines.EngineOptions, say: Say
+    ) -> EngineDetector:
+        """The fused detector if its plan passes the gate, else the usual one; both run in the same precision."""
+        settings = comparing(self._settings)
+        parity = check(
+            plan, lambda: open_reference(self.model, options.shape, self._settings),
+            lambda: FusedDetector(detector_on(self.model, usual.engine, settings), fused.engine, fused.picture),
+            self._frames,
+        )  # fmt: skip
+        if parity.get("passed", True):
+            return fused
+        fused.engine.close()
+        self._notice(f"letterbox and suppression stay on the host: {told(parity)}")
+        return usual
+
+    def _notice(self, line: str) -> None:
+        if line and line not in self.notices:
+            self.notices.append(line)
