@@ -1,7 +1,8 @@
 """ONNX -> ONNX in another precision. Strongly typed compilers take the precision from the graph, so the graph says it.
 
 FP16: what is safe in half precision is converted, node by node, from a list; all else stays FP32 between two casts.
-So does everything behind the last layer with weights: decoding makes pixels, and 416.25 has no place in half precision.
+So does everything behind the last layer with weights: decoding makes pixels, and 416.25 has no place in half precision;
+and what is rounded to whole numbers later on: a picture in the making.
 (onnxruntime.transformers.float16 and onnxconverter-common take a list of nodes to leave out, too, but write a cast's
 name twice where two of them read one tensor; no runtime loads that.)
 """
@@ -16,10 +17,10 @@ import numpy as np
 
 from engines.base import Array, EngineLoadError, EngineUnavailable
 from engines.precision_int8 import to_int8
-from engines.precision_nodes import WEIGHTED, name_nodes, tail
+from engines.precision_nodes import WEIGHTED, name_nodes, rounded, tail
 
 PRECISIONS = ("fp32", "fp16", "int8")
-RECIPE = 1
+RECIPE = 2
 """Part of every plan's key: raised when a conversion here changes what it writes."""
 HALF = WEIGHTED | {
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "DepthToSpace", "Div",
@@ -103,7 +104,8 @@ class _Halver:
         self._weights = {w.name: w for w in model.graph.initializer if w.data_type == single}
         self._single |= set(self._weights)
         self._outputs = {value.name for value in graph.output}
-        self._behind = tail(model)[0]
+        behind = tail(model)[0]
+        self._exact = behind | rounded(model, behind)
         self._halved: dict[str, str] = {}  # FP32 tensor -> its half-precision version
         self._widened: set[str] = set()  # FP32 tensors that are cast back from a half-precision one
         self._native: set[str] = set()  # FP32 tensors whose producer runs in half precision now
@@ -128,7 +130,7 @@ class _Halver:
         self._graph.initializer.extend(kept)
 
     def _is_half(self, node: Any) -> bool:
-        if node.op_type not in HALF or node.name in self._behind or node.domain not in ("", "ai.onnx"):
+        if node.op_type not in HALF or node.name in self._exact or node.domain not in ("", "ai.onnx"):
             return False
         return any(name in self._single for name in node.output)
 

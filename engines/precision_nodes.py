@@ -35,6 +35,24 @@ def tail(model: Any) -> tuple[set[str], set[str]]:
     return behind, last
 
 
+def rounded(model: Any, behind: set[str]) -> set[str]:
+    """Names of the nodes whose results are rounded to whole numbers further on; nodes must have names.
+
+    A picture in the making. What is rounded among `behind`, where the network is done, or is only a size says nothing
+    about the layers before it.
+    """
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    rounds = [node for node in model.graph.node if node.op_type in ("Round", "Floor") and node.name not in behind]
+    found: set[str] = set()
+    todo = [name for node in rounds for name in node.input]
+    while todo:
+        node = made_by.get(todo.pop())
+        if node is not None and node.op_type not in ("Shape", "Size") and node.name not in found:
+            found.add(node.name)
+            todo += node.input
+    return found
+
+
 def first_layers(model: Any) -> set[str]:
     """Names of the layers with weights that nothing but other operators lies before; nodes must have names."""
     weights = {tensor.name for tensor in model.graph.initializer}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tracker.errors import ConfigError
 
@@ -17,6 +17,11 @@ class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _switch(value: Any) -> Any:
+    """YAML reads on and off as true and false."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
 
 
 class DetectSettings(Section):
@@ -40,6 +45,9 @@ class DetectSettings(Section):
         0, ge=0, le=64, description="inferences side by side; 0: one a core for files, one for live sources"
     )
     max_candidates: int = Field(2000, ge=1, description="boxes that enter the suppression; weaker ones are left out")
+    fused: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
+        "auto", description="letterbox, colours and suppression in the graph; auto: on a GPU"
+    )
 
 
 class SortSettings(Section):
@@ -99,7 +107,16 @@ class SteadySettings(Section):
     smoothing: float = Field(0.72, ge=0, le=1, description="place of a box from the detector's (0) to the filter's (1)")
     warm_s: float = Field(0.05, ge=0, description="tracks begun this early count at once, seconds")
     coast_s: float = Field(0.085, ge=0, description="a confirmed track just missed is shown for so long, seconds")
+    camera_motion: Annotated[Literal["auto", "off"], BeforeValidator(_switch)] = Field(
+        "auto", description="auto: tracks move along with the camera where there are pictures"
+    )
+    appearance: Annotated[str, BeforeValidator(_switch)] = Field(
+        "auto", min_length=1, description="off, colour, the path of a ReID network (.onnx), or auto: colour if offline"
+    )
     max_lost_s: float = Field(1.17, ge=0, description="a confirmed track unseen for longer is removed, seconds")
+    remember_s: float = Field(
+        6.0, ge=0, description="with appearance: such a track may be known again by its looks for so long, seconds"
+    )
     max_tentative_s: float = Field(0.035, ge=0, description="the same for a tentative one, seconds")
     offline_confirm: float = Field(1.8, ge=0, description="offline: sum of scores that a track needs to be kept")
     offline_peak: float = Field(0.75, ge=0, le=1, description="offline: best score that a track needs to be kept")
@@ -126,6 +143,9 @@ def default_tracker() -> TrackerSettings:
 class WriteSettings(Section):
     """The annotated video."""
 
+    encoder: Literal["libx264", "h264_nvenc"] = Field(
+        "libx264", description="h264_nvenc: an NVIDIA GPU's own, which takes no preset"
+    )
     preset: Literal["swift", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
         "swift", description="x264: slower presets make smaller files; swift is ultrafast with the deblocking filter"
     )

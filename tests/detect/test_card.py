@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tracker.detect.card import COCO_CLASSES, class_names, find_card, sha256_of
+from tracker.detect.card import COCO_CLASSES, Checkpoint, ModelCard, class_names, find_card, sha256_of
+from tracker.detect.classes import UNUSED
 from tracker.errors import ModelError
 
 
@@ -25,6 +26,9 @@ def model(tmp_path: Path) -> Path:
         ("name: m\nfile: mine.onnx\nsha256: 00", "key 'sha256': input should be a valid string, got 0"),
         ("name: m\nfile: mine.onnx\nhead: yolo8", "key 'head': input should be 'auto'"),
         ("name: m\nfile: mine.onnx\ninput: {colour: bgr}", "unknown key 'input.colour', did you mean 'color'?"),
+        ("name: m\nfile: mine.onnx\ncheckpoint: {arch: x, ur: y}", "unknown key 'checkpoint.ur', did you mean 'url'?"),
+        ("name: m\nfile: mine.onnx\nclasses: coco90", "key 'classes'"),
+        ("name: m\nfile: mine.onnx\ninput: {anchor: stretched}", "key 'input.anchor'"),
         ("head: yolov8", "key 'name' is missing"),
         ("name: m\nfile: mine.onnx\nclasses: [cat", "is not YAML"),
         ("name: m\nfile: mine.onnx\nsha256: abcd", "differs from its card's SHA-256"),
@@ -79,3 +83,13 @@ def test_another_number_of_names_is_refused() -> None:
         class_names(("cat", "dog"), {}, 3)
     with pytest.raises(ModelError, match="52 classes, its metadata names 1: person"):
         class_names((), {"names": "{0: 'person'}"}, 52)
+
+
+def test_the_category_ids_of_coco() -> None:
+    """Names stand at their category id less one, as torchvision and TensorFlow number them; gaps have no name."""
+    card = ModelCard.model_validate({"name": "m", "file": "m.onnx", "classes": "coco91"})
+    assert len(card.classes) == 90 and card.classes.count(UNUSED) == 10
+    ids = {"person": 1, "stop sign": 13, "backpack": 27, "wine glass": 46, "dining table": 67, "toothbrush": 90}
+    assert {name: card.classes.index(name) + 1 for name in ids} == ids
+    assert [name for name in card.classes if name != UNUSED] == list(COCO_CLASSES)
+    assert card.carried and not ModelCard(name="m", file="m", checkpoint=Checkpoint(arch="a")).carried

@@ -193,6 +193,18 @@ def test_trust_on_first_use_is_recorded(url: str, target: Path, how: Behaviour) 
     assert left(target) == {"m.onnx.sha256"}
 
 
+def test_the_first_digits_of_a_hash_are_held_to(url: str, target: Path, how: Behaviour) -> None:
+    """As torchvision publishes them; the rest of what comes first is recorded."""
+    with pytest.raises(TrackerError, match="wanted is 0badf00d; it was deleted"):
+        fetch(Wanted(url, target, "0badf00d"))
+    assert not left(target)
+    assert fetch(Wanted(url, target, SHA256[:8]))
+    assert (target.parent / "m.onnx.sha256").read_text() == f"{SHA256}  m.onnx\n"
+    assert not fetch(Wanted(url, target, SHA256[:8])) and len(how.asked) == 2
+    target.write_bytes(b"damaged")
+    assert fetch(Wanted(url, target, SHA256[:8])) and target.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("tells", [True, False])
 def test_more_than_expected_is_refused(url: str, target: Path, how: Behaviour, tells: bool) -> None:
     how.tells_length = tells

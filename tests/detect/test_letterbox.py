@@ -28,6 +28,21 @@ def test_there_and_back_is_identity_within_half_a_pixel(width, height, target, a
     assert box.top >= 0 and box.top + box.inner_height <= box.height
 
 
+@given(sides, sides, st.sampled_from([(300, 300), (512, 320)]))
+def test_stretching_fills_the_input(width: int, height: int, target: tuple[int, int]) -> None:
+    box = Letterbox.fit((width, height), target, "stretch")
+    assert (box.inner_width, box.inner_height, box.left, box.top) == (*target, 0, 0)
+    scaled = np.array([[0, 0, *target], [target[0] / 2, 0, target[0], target[1] / 4]], np.float32)
+    wanted = [[0, 0, width, height], [width / 2, 0, width, height / 4]]
+    assert box.restore(scaled, width, height) == pytest.approx(np.array(wanted), rel=1e-5)
+
+
+def test_a_stretched_picture_is_resized_as_torchvision_does() -> None:
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (240, 400, 3), np.uint8), (0, 0), 3)
+    given = Letterbox.fit((400, 240), (300, 300), "stretch").apply(Frame.from_bgr(0, 0.0, image), "rgb", 114)
+    assert np.array_equal(given, cv2.resize(image, (300, 300), interpolation=cv2.INTER_LINEAR)[..., ::-1])
+
+
 @pytest.mark.parametrize(
     ("source", "longer", "wanted", "reason"),
     [
@@ -67,7 +82,7 @@ def test_colour_matrix_maps_the_corners_of_the_standard(standard: str, full: boo
     assert matrix @ [low + span * y, 128 + chroma * cb, 128 + chroma * cr, 1] == pytest.approx([255, 0, 0], abs=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["yuv420p", "yuvj420p"])
+@pytest.mark.parametrize("kind", ["yuv420p", "yuvj420p", "nv12"])
 def test_planes_give_the_same_picture_as_a_full_conversion(kind: str) -> None:
     """Resize first, convert then: within a few grey levels of convert first, resize then."""
     rng = np.random.default_rng(1)

@@ -244,3 +244,22 @@ def test_stage_times_are_told(tmp_path: Path) -> None:
     assert [stage for stage, _ in told] == ["draw", "encode"] * 3
     assert sink.frames == 3
     assert sink.encode_s == pytest.approx(sum(seconds for stage, seconds in told if stage == "encode"))
+
+
+def test_an_encoder_that_cannot_be_opened_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """Where there is an NVIDIA GPU with an encoder, it writes the video."""
+    path, frame = tmp_path / "o.mp4", Frame.from_bgr(0, 0.0, np.full((240, 320, 3), 90, np.uint8))
+    sink = VideoSink(path, info(), options=VideoOptions(encoder="h264_nvenc"))
+    try:
+        sink.write(frame, Tracks.empty())
+    except WriteError as error:
+        assert str(error).startswith("h264_nvenc cannot be opened (") and "\n" not in str(error)
+        assert str(error).endswith("take write.encoder=libx264")
+        sink.abort()
+        assert not list(tmp_path.iterdir())
+    else:
+        sink.close()
+        with av.open(str(path)) as container:
+            assert next(container.decode(video=0)).width == 320
+    with pytest.raises(WriteError, match="nonsense is no video encoder here"):
+        VideoSink(tmp_path / "p.mp4", info(), options=VideoOptions(encoder="nonsense")).write(frame, Tracks.empty())

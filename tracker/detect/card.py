@@ -6,7 +6,6 @@ A card is data (YAML) beside the model, or made up from the graph.
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -16,29 +15,22 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from engines import EngineUnavailable
-from engines.storage import cache_folder
+from engines import EngineUnavailable, storage
 from tracker.config import nearest
+from tracker.detect.classes import CLASS_LISTS
 from tracker.errors import ModelError
 
 HeadName = Literal[
-    "auto", "cells", "yolox", "yolox_decoded", "yolov5", "yolov6", "yolov8", "yolo_nas", "end2end", "efficient_nms"
-]
+    "auto", "cells", "yolox", "yolox_decoded", "yolov5", "yolov6", "yolov8", "yolo_nas", "end2end", "efficient_nms",
+    "ssd", "ssd_decoded", "ssd_raw", "tflite_ssd", "fasterrcnn",
+]  # fmt: skip
 MODEL_SUFFIXES = (".onnx", ".xml", ".tflite")
 PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".tar", ".joblib")
+EXPORTED_SUFFIXES = (".pt", ".pth")
 OURS = re.compile(r"^(file|head|input)\s*:", re.MULTILINE)
 """Keys that only a card has."""
 
-COCO_CLASSES = (
-    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
-    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
-    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
-    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
-    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
-    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
-    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
-    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
-)  # fmt: skip
+COCO_CLASSES = CLASS_LISTS["coco"]
 UNKNOWN_COUNT = 1000
 """Names made up where a graph with suppression inside does not show how many classes it knows."""
 
@@ -50,7 +42,8 @@ class InputCard(BaseModel):
         size: longer side in pixels where the graph leaves it open.
         multiple: the sides must be multiples of this.
         color, scale: order of the channels; factor from 0..255 to what the network wants.
-        anchor: where the picture lies in the padded input: its middle, or its top left corner.
+        anchor: where the picture lies in the padded input: its middle, or its top left corner; "stretch": over all of
+            it, its aspect not kept.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,16 +52,34 @@ class InputCard(BaseModel):
     multiple: int = 32
     color: Literal["rgb", "bgr"] = "rgb"
     scale: float = 1 / 255
-    anchor: Literal["center", "top-left"] = "center"
+    anchor: Literal["center", "top-left", "stretch"] = "center"
     pad: int = 114
+
+
+class Checkpoint(BaseModel):
+    """Weights that the model's file is made from, here, by `engines.export`.
+
+    Attributes:
+        arch: one of `engines.export.ARCHITECTURES`. url: of the weights; empty: none are published.
+        sha256: of the weights; of published ones the first eight digits, which their name holds, or more.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arch: str
+    url: str = ""
+    sha256: str = ""
 
 
 class ModelCard(BaseModel):
     """A model file and how to talk to it.
 
     Attributes:
-        url, size: where `tracker models fetch` has the file from (empty: the package carries it), and its bytes.
-        classes: names in the network's order; in a card also "coco" for its 80.
+        url, size: where `tracker models fetch` has the file from (empty: the package carries it, unless there is a
+            `checkpoint`), and its bytes; of a checkpoint its own.
+        checkpoint: the file is made from these weights.
+        precision: what "auto" is for this model: "fp32" where it loses whole pixels in half precision or bfloat16.
+        classes: names in the network's order; in a card also "coco" for its 80, or "coco91" for its category ids.
         ap: published COCO AP at IoU 0.5 to 0.95, 0..1; None: none is published.
     """
 
@@ -79,7 +90,9 @@ class ModelCard(BaseModel):
     url: str = ""
     size: int = 0
     sha256: str = ""
+    checkpoint: Checkpoint | None = None
     head: HeadName = "auto"
+    precision: Literal["auto", "fp32"] = "auto"
     input: InputCard = InputCard()
     classes: tuple[str, ...] = ()
     ap: float | None = None
@@ -90,7 +103,12 @@ class ModelCard(BaseModel):
     @field_validator("classes", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
-        return COCO_CLASSES if value == "coco" else value
+        return CLASS_LISTS.get(value, value) if isinstance(value, str) else value
+
+    @property
+    def carried(self) -> bool:
+        """Whether the package itself holds the file."""
+        return not self.url and self.checkpoint is None
 
 
 def zoo() -> dict[str, ModelCard]:
@@ -109,10 +127,10 @@ def file_of(card: ModelCard) -> Path:
     Raises:
         ModelError: there is no folder to fetch it to.
     """
-    if not card.url:
+    if card.carried:
         return Path(str(files("engines.zoo") / card.file))
     try:
-        return cache_folder() / "models" / card.file
+        return storage.cache_folder() / "models" / card.file
     except EngineUnavailable as error:
         raise ModelError(str(error)) from None
 
@@ -137,9 +155,12 @@ def find_card(model: str) -> tuple[ModelCard | None, Path]:
         return _of_zoo(cards[model])
     path = Path(model)
     if path.suffix.lower() in PICKLE_SUFFIXES:
+        way = f"tracker models export {model} --output {path.stem}.onnx"
+        if path.suffix.lower() not in EXPORTED_SUFFIXES:
+            way = "with the library that wrote it"
         raise ModelError(
-            f"{model} is a pickle, which may run code when loaded; export it to ONNX where you trust it and give the "
-            f".onnx (of ultralytics: yolo export model={model} format=onnx)"
+            f"{model} is a pickle, which may run code when loaded; where you trust it, export it to ONNX ({way}) "
+            "and give the .onnx"
         )
     if not path.suffix and not path.exists():
         raise ModelError(f"unknown model '{model}', {nearest(model, list(cards))}; or give the path of an .onnx file")
@@ -153,7 +174,7 @@ def find_card(model: str) -> tuple[ModelCard | None, Path]:
         raise ModelError(
             f"model file {model} has the suffix '{path.suffix}'; wanted is one of {', '.join(MODEL_SUFFIXES)}"
         )
-    card = _read_card(path.with_suffix(".yaml"))
+    card = read_card(path.with_suffix(".yaml"))
     if card is not None:
         verify(card, path)
     return card, path
@@ -163,13 +184,22 @@ def _of_zoo(card: ModelCard) -> tuple[ModelCard, Path]:
     """A card of the zoo, with the SHA-256 that is known of its file, and the file. Raises ModelError."""
     path = file_of(card)
     card = card.model_copy(update={"sha256": card.sha256 or recorded_sha256(path)})
-    if card.url and not (card.sha256 and path.exists()):
+    if not card.carried and not (card.sha256 and path.exists()):
+        if card.checkpoint is not None and not card.checkpoint.url:
+            raise ModelError(unpublished(card))
         raise ModelError(f"model {card.name} is not here yet; fetch it with: tracker models fetch {card.name}")
     verify(card, path)
     return card, path
 
 
-def _read_card(path: Path) -> ModelCard | None:
+def unpublished(card: ModelCard) -> str:
+    """What to say of a model without published weights."""
+    arch = card.checkpoint.arch if card.checkpoint else ""
+    way = f"tracker models export WEIGHTS.pth --arch {arch} --output {card.file}"
+    return f"nobody publishes weights of {card.name}; export your own: {way}"
+
+
+def read_card(path: Path) -> ModelCard | None:
     """The card in this file; None where there is none, or somebody else's YAML that happens to lie there.
 
     Raises:
@@ -201,7 +231,8 @@ def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     where, name = ".".join(map(str, first["loc"])), str(first["loc"][-1])
     if first["type"] == "extra_forbidden":
-        known = InputCard if len(first["loc"]) > 1 else ModelCard
+        parts: dict[str, type[BaseModel]] = {"input": InputCard, "checkpoint": Checkpoint}
+        known = parts.get(str(first["loc"][0]), ModelCard)
         return f"unknown key '{where}', {nearest(name, list(known.model_fields))}"
     if first["type"] == "missing":
         return f"key '{where}' is missing"
@@ -221,7 +252,7 @@ def verify(card: ModelCard, path: Path) -> None:
     if card.sha256 and sha256_of(path) != card.sha256.lower():
         remedy = (
             f"fetch it again: tracker models fetch {card.name}"
-            if card.url
+            if not card.carried
             else ("install it again, or correct the card")
         )
         raise ModelError(f"model {card.name} is damaged: {path} differs from its card's SHA-256; {remedy}")
@@ -229,12 +260,8 @@ def verify(card: ModelCard, path: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a model, hexadecimal; of an OpenVINO IR that of the .xml followed by its weights in the .bin."""
-    digest, weights = hashlib.sha256(), path.with_suffix(".bin")
-    for part in (path, weights) if path.suffix.lower() == ".xml" and weights.exists() else (path,):
-        with part.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-    return digest.hexdigest()
+    weights = path.with_suffix(".bin")
+    return storage.sha256_of(path, *([weights] if path.suffix.lower() == ".xml" and weights.exists() else []))
 
 
 def class_names(given: Sequence[str], metadata: Mapping[str, str], count: int) -> tuple[str, ...]:

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 import engines
 from tracker.config import DetectSettings, nearest
 from tracker.detect.card import InputCard, ModelCard
-from tracker.detect.heads import HEADS, SUPPRESSED
+from tracker.detect.heads import HEADS, SUPPRESSED, Candidates
 from tracker.detect.letterbox import Letterbox
 from tracker.detect.nms import nms
 from tracker.errors import ConfigError, ModelError, TrackerError
-from tracker.structures import Detections, Frame
+from tracker.structures import Boxes, Detections, Frame, Ids, Scores
 
 Array = NDArray[Any]
 Observe = Callable[[str, float], None]
@@ -54,13 +54,11 @@ class EngineDetector:
         """
         self.engine, self.identity, self.observe = engine, identity, observe
         self._card, self._settings = card, settings
-        self._input = image_input(engine.inputs)
+        self._input, self.size_hw = self._look_at_input()
         self._nhwc = self._input.shape[1] != 3
-        sides = self._input.shape[1:3] if self._nhwc else self._input.shape[2:4]
-        assert sides[0] is not None and sides[1] is not None, "engines are loaded for a fixed size"
-        self.size_hw = (sides[0], sides[1])
         self._kept = np.array(sorted(_ids_of(settings.classes, card.classes)), np.int64)
         self._letterboxes: dict[tuple[int, int], Letterbox] = {}
+        self._most = settings.max_candidates
         self._lock = Lock()
         self._floods = 0
 
@@ -70,7 +68,7 @@ class EngineDetector:
         if not self._floods:
             return []
         return [
-            f"in {self._floods} frame{'s' if self._floods > 1 else ''} more than {self._settings.max_candidates} boxes "
+            f"in {self._floods} frame{'s' if self._floods > 1 else ''} more than {self._most} boxes "
             "reached the score; the weakest were left out"
         ]
 
@@ -95,23 +93,33 @@ class EngineDetector:
         """Let go of the engine."""
         self.engine.close()
 
+    def _look_at_input(self) -> tuple[engines.TensorSpec, tuple[int, int]]:
+        """The input, and (height, width) of the picture that the network sees. Raises ModelError."""
+        spec = image_input(self.engine.inputs)
+        height, width = spec.shape[1:3] if spec.shape[1] != 3 else spec.shape[2:4]
+        assert height is not None and width is not None, "engines are loaded for a fixed size"
+        return spec, (height, width)
+
     def _detect_batch(self, frames: Sequence[Frame], batch: int) -> list[Detections]:
         """At most `batch` frames in one inference; a short batch is padded."""
         clock = perf_counter()
-        boxes = [self._letterbox(frame) for frame in frames]
-        look = self._card.input
-        pictures = [box.apply(frame, look.color, look.pad) for box, frame in zip(boxes, frames, strict=True)]
-        pictures += pictures[-1:] * (batch - len(frames))
-        feeds = {self._input.name: pack(pictures, look, self._nhwc, self._input.dtype)}
+        feeds = {self._input.name: self._pack(frames, batch)}
         clock = self._lap("preprocess", clock)
         try:
             outputs = self.engine.infer(feeds)
         except engines.EngineError as error:
             raise TrackerError(f"model {self.identity.name} failed on frame {frames[0].index}: {error}") from None
         clock = self._lap("infer", clock)
-        found = [self._decode(outputs, k, box, frame) for k, (box, frame) in enumerate(zip(boxes, frames, strict=True))]
+        found = [self._select(*self._decode(outputs, k, frame)) for k, frame in enumerate(frames)]
         self._lap("postprocess", clock)
         return found
+
+    def _pack(self, frames: Sequence[Frame], batch: int) -> Array:
+        """The input tensor."""
+        look = self._card.input
+        pictures = [self._letterbox(frame).apply(frame, look.color, look.pad) for frame in frames]
+        pictures += pictures[-1:] * (batch - len(frames))
+        return pack(pictures, look, self._nhwc, self._input.dtype)
 
     def _lap(self, stage: str, since: float) -> float:
         """Report a stage's seconds; returns now."""
@@ -128,31 +136,39 @@ class EngineDetector:
                 self._letterboxes[size] = Letterbox.fit(size, (width, height), self._card.input.anchor)
         return self._letterboxes[size]
 
-    def _decode(self, outputs: Mapping[str, Array], k: int, box: Letterbox, frame: Frame) -> Detections:
-        """Detections of picture `k` of a batch."""
-        settings = self._settings
+    def _decode(self, outputs: Mapping[str, Array], k: int, frame: Frame) -> Candidates:
+        """Candidates of picture `k` of a batch, in pixels of its frame."""
         rows = [output[k] for output in outputs.values()]
-        boxes, scores, class_ids = HEADS[self._card.head](rows, self.size_hw, settings.score)
+        boxes, scores, class_ids = HEADS[self._card.head](rows, self.size_hw, self._settings.score)
         # Graphs with suppression inside fill their lists up with class -1.
         good = np.isfinite(boxes).all(1) & np.isfinite(scores) & (class_ids >= 0)
+        boxes = self._letterbox(frame).restore(boxes[good], frame.width, frame.height)
+        return boxes, scores[good], class_ids[good]
+
+    def _select(self, boxes: Boxes, scores: Scores, class_ids: Ids) -> Detections:
+        """What is left of a picture's candidates: of the classes asked for, not suppressed, with an area."""
+        settings = self._settings
         if class_ids.max(initial=-1) >= len(self.class_names):
             raise TrackerError(
                 f"model {self.identity.name} found class id {class_ids.max()}, its classes are only "
                 f"{len(self.class_names)}; name them all in its card"
             )
         if settings.classes:
-            good &= np.isin(class_ids, self._kept)
-        boxes, scores, class_ids = box.restore(boxes[good], frame.width, frame.height), scores[good], class_ids[good]
+            wanted = np.isin(class_ids, self._kept)
+            boxes, scores, class_ids = boxes[wanted], scores[wanted], class_ids[wanted]
         if self._card.head in SUPPRESSED:
             order = np.argsort(-scores, kind="stable")
         else:
-            if len(scores) > settings.max_candidates:
-                with self._lock:
-                    self._floods += 1
-            order = nms(boxes, scores, class_ids, settings.iou, settings.max_candidates)
+            if len(scores) > self._most:
+                self._count_flood()
+            order = nms(boxes, scores, class_ids, settings.iou, self._most)
         found = Detections(boxes[order], np.minimum(scores[order], np.float32(1)), class_ids[order])
         solid = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
         return found[solid]
+
+    def _count_flood(self) -> None:
+        with self._lock:
+            self._floods += 1
 
 
 def image_input(inputs: Sequence[engines.TensorSpec]) -> engines.TensorSpec:

@@ -1,8 +1,9 @@
 """Download one file: whole and of the right SHA-256 under its name, or not there at all.
 
 Only https, also behind redirects; plain http from this machine itself, for tests. What is there of a download that
-broke off is continued, if the server still has the same file. A file without a pinned SHA-256 is trusted on first use:
-what came first is recorded beside it (`<file>.sha256`), and anything else that comes later under its name is refused.
+broke off is continued, if the server still has the same file. A file without a pinned SHA-256, or with the first digits
+of one only, is trusted on first use: what came first is recorded beside it (`<file>.sha256`), and anything else that
+comes later under its name is refused.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
+from engines.lock import locked
 from tracker.detect.card import recorded_sha256, sha256_of
-from tracker.detect.lock import Locked
 from tracker.errors import TrackerError, WriteError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -45,7 +46,7 @@ class Wanted:
 
     Attributes:
         url: https. target: where the file is to be.
-        sha256: hexadecimal; empty: trust on first use.
+        sha256: hexadecimal, or its first digits where no more of it is published; empty: trust on first use.
         size: bytes; 0: not known.
     """
 
@@ -81,15 +82,22 @@ def fetch(
     check_address(wanted.url, wanted.url)
     try:
         wanted.target.parent.mkdir(parents=True, exist_ok=True)
-        with Locked(wanted.target, lambda: say(f"another process fetches {wanted.target.name}; waiting for it")):
-            known = (wanted.sha256 or recorded_sha256(wanted.target)).lower()
-            if known and wanted.target.exists() and sha256_of(wanted.target) == known:
+        lock = wanted.target.with_name(f"{wanted.target.name}.lock")
+        with locked(lock, lambda: say(f"another process fetches {wanted.target.name}; waiting for it")):
+            known = known_sha256(wanted)
+            if known and wanted.target.exists() and sha256_of(wanted.target).startswith(known):
                 return False
             _download(wanted, progress)
             _accept(wanted, known)
     except OSError as error:
         raise WriteError(f"{wanted.target} cannot be written: {error.strerror or error}") from None
     return True
+
+
+def known_sha256(wanted: Wanted) -> str:
+    """What is known of the file's SHA-256: all of it if it is pinned or recorded, else its first digits, or nothing."""
+    recorded, pinned = recorded_sha256(wanted.target).lower(), wanted.sha256.lower()
+    return recorded if recorded.startswith(pinned) else pinned
 
 
 def check_address(url: str, first: str) -> None:
@@ -212,11 +220,15 @@ def _too_large(wanted: Wanted, limit: int) -> None:
 def _accept(wanted: Wanted, known: str) -> None:
     """Give the whole file its name if it has the known SHA-256; with none known, record the one it has."""
     found = sha256_of(wanted.partial)
-    if known and found != known:
+    if not found.startswith(known):
         _discard(wanted)
-        record = "" if wanted.sha256 else f", which the first download had (recorded in {wanted.target.name}.sha256)"
+        record = (
+            ""
+            if known == wanted.sha256.lower()
+            else f", which the first download had (recorded in {wanted.target.name}.sha256)"
+        )
         raise TrackerError(f"{wanted.url}: SHA-256 is {found}, wanted is {known}{record}; it was deleted")
-    if not known:
+    if len(known) < len(found):
         record_file = wanted.target.with_name(f"{wanted.target.name}.sha256")
         record_file.write_text(f"{found}  {wanted.target.name}\n", encoding="ascii")
     os.replace(wanted.partial, wanted.target)

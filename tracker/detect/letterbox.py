@@ -7,6 +7,7 @@ resized to what the network sees and only the small result becomes RGB.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import av
 import cv2
@@ -19,11 +20,17 @@ from tracker.structures import Frame, Image
 Floats = NDArray[np.float32]
 # Chroma weights of red and blue in luma, (Kr, Kb): ITU-R BT.601 and BT.709.
 WEIGHTS = {"601": (0.299, 0.114), "709": (0.2126, 0.0722)}
+Layout = Literal["i420", "nv12", "bgr"]
+"""How the bytes of a picture lie: planes Y, U, V; plane Y and pairs U V; pixels B G R."""
+LAYOUTS: dict[str, Layout] = {"yuv420p": "i420", "yuvj420p": "i420", "nv12": "nv12"}
+"""Of FFmpeg's pixel formats."""
+COLORS = (("601", False), ("601", True), ("709", False), ("709", True))
+"""Kinds of colours: standard, and whether luma and chroma use all of 0..255."""
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Scale with the aspect kept, pad to the network's size.
+    """Scale with the aspect kept and pad to the network's size, or stretch.
 
     Attributes:
         width, height: of the input, pixels. inner_width, inner_height: of the picture in it. left, top: its corner.
@@ -41,7 +48,9 @@ class Letterbox:
 
     @classmethod
     def fit(cls, source: tuple[int, int], target: tuple[int, int], anchor: str) -> Letterbox:
-        """For a source (width, height) and an input (width, height), pixels."""
+        """For a source (width, height) and an input (width, height), pixels; `anchor`: see `InputCard`."""
+        if anchor == "stretch":
+            return cls(*target, *target, 0, 0, target[0] / source[0], target[1] / source[1])
         scale = min(target[0] / source[0], target[1] / source[1])
         # YOLOX cuts off where ultralytics rounds: half a pixel that shows in the boxes.
         whole = int if anchor == "top-left" else round
@@ -78,9 +87,14 @@ def input_size(source: tuple[int, int], longer: int, multiple: int) -> tuple[int
     return width, height
 
 
+def averages(before: int, after: int) -> bool:
+    """True where a picture that becomes so wide, pixels, is resized by averaging."""
+    return after * 2 < before
+
+
 def _resize(plane: Image, width: int, height: int) -> Image:
     """Bilinear, as detectors are trained; by averaging where the picture shrinks to less than half."""
-    how = cv2.INTER_AREA if width * 2 < plane.shape[1] else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if averages(plane.shape[1], width) else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane, (width, height), interpolation=how), np.uint8)
 
 
@@ -92,16 +106,34 @@ def plane_of(picture: av.VideoFrame, index: int) -> Image:
     return rows[:, : plane.width]
 
 
+def pairs_of(picture: av.VideoFrame) -> Image:
+    """The chroma of an nv12 picture as (height, width, 2), without a copy. Do not write into it."""
+    plane, width = picture.planes[1], (picture.width + 1) // 2
+    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
+    pairs: Image = rows.reshape(plane.height, plane.line_size)[:, : 2 * width].reshape(plane.height, width, 2)
+    return pairs
+
+
+def layout_of(picture: av.VideoFrame) -> Layout:
+    """How the bytes of a picture can be had without converting it; "bgr" where they cannot."""
+    return LAYOUTS.get(picture.format.name, "bgr")
+
+
+def colors_of(picture: av.VideoFrame) -> tuple[str, bool]:
+    """Which of COLORS the planes of a picture hold; what it does not say is BT.601 and limited."""
+    full = picture.format.name == "yuvj420p" or picture.color_range == ColorRange.JPEG
+    return "709" if picture.colorspace == Colorspace.ITU709 else "601", full
+
+
 def resize_420(picture: av.VideoFrame, width: int, height: int, color: str) -> Image | None:
     """An 8-bit 4:2:0 picture at another size as (height, width, 3) RGB or BGR; None for other pixel formats."""
-    kind = picture.format.name
-    if kind not in ("yuv420p", "yuvj420p"):
+    layout = layout_of(picture)
+    if layout == "bgr":
         return None
-    full = kind == "yuvj420p" or picture.color_range == ColorRange.JPEG
-    high = picture.colorspace == Colorspace.ITU709
-    planes = [_resize(plane_of(picture, k), width, height) for k in range(3)]
-    stacked = cv2.merge(planes)
-    return np.asarray(cv2.transform(stacked, color_matrix("709" if high else "601", full, color)), np.uint8)
+    chroma = [pairs_of(picture)] if layout == "nv12" else [plane_of(picture, 1), plane_of(picture, 2)]
+    # Merging takes planes and pairs alike.
+    stacked = cv2.merge([_resize(plane, width, height) for plane in (plane_of(picture, 0), *chroma)])
+    return np.asarray(cv2.transform(stacked, color_matrix(*colors_of(picture), color)), np.uint8)
 
 
 def color_matrix(standard: str, full: bool, color: str) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ and takes the final name in `close()`. Killed at any moment, it leaves a playabl
     canvas_of(picture, pixel_format, reuse=None) -> av.VideoFrame       pixel_format_for(width, height) -> str
     VideoSink(path, info, overlay=None, *, panel=lambda: (), options=VideoOptions(), overwrite=False, observe=...)
         .frames  .draw_s  .encode_s
-    VideoOptions(preset="swift", crf=24, threads=1, keyframe_s=2.0, pixel_aspect=1)
+    VideoOptions(encoder="libx264", preset="swift", crf=24, threads=1, keyframe_s=2.0, pixel_aspect=1)
     Background(sink, size=8)                                            .waited_s
     MotWriter(path, *, overwrite=False)
     JsonLinesWriter(path, class_names, *, overwrite=False)

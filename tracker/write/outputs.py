@@ -101,7 +101,7 @@ def open_outputs(
                 panel=settings.panel,
                 trail_s=settings.trail_s,
             )
-            options = VideoOptions(preset=settings.preset, crf=settings.crf, pixel_aspect=info.pixel_aspect)
+            options = VideoOptions(settings.encoder, settings.preset, settings.crf, pixel_aspect=info.pixel_aspect)
             opened.append(
                 VideoSink(
                     paths.video, info, overlay, panel=panel, options=options, overwrite=overwrite, observe=observe
