@@ -29,6 +29,10 @@ class EngineInferError(EngineError):
     """Inputs that do not fit, or a failure of the runtime while it ran."""
 
 
+class EngineOutOfMemory(EngineInferError, EngineLoadError):
+    """The device has no memory left, for loading or for this many pictures at once. A smaller batch may fit."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """Name, shape (None: dynamic) and dtype of one input or output."""
@@ -46,7 +50,7 @@ class EngineOptions:
         shape: shapes of the inputs by name where the graph leaves them open. A runtime that compiles for fixed shapes
             compiles for these.
         precision: "auto" (what the runtime does best on this device), "fp32", "fp16" or "bf16".
-        device: "auto", "cpu" or "cuda:N".
+        device: "auto", "cpu", "cuda:N", or "gpu" and "gpu:N" for Intel's (openvino).
         threads: threads of one inference; 0: as the runtime likes.
         streams: inferences that run side by side (calls of `infer` from as many threads).
     """
@@ -105,3 +109,10 @@ def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Mapping[str, Array]) -> N
             raise EngineInferError(
                 f"input {spec.name} must be {spec.dtype} {spec.shape}, got {array.dtype} {array.shape}"
             )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a runtime's own error says that memory ran out; none of them has a type for it that the others know."""
+    text = str(error).lower()
+    signs = ("out of memory", "failed to allocate memory", "can't allocate memory", "bad_alloc")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)

@@ -13,28 +13,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
 from time import monotonic
-from typing import IO, Any
+from typing import Any
 
 from engines.base import Array, EngineLoadError, EngineUnavailable
 from engines.build_cache import Plan, Say, fault, key_of, locked, notes_path, plan_folder, plans, publish, read_notes
+from engines.build_child import follow
 from engines.build_graph import Profile, prepare
 from engines.precision import PRECISIONS, RECIPE, convert, load_onnx
+from engines.storage import sha256_of
 from engines.tensorrt_driver import Gpu, find_gpu
 
-MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "openvino": "openvino"}
+MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "openvino": "openvino", "torch": "torch"}
 """Runtimes that plans are built for, and the Python module of each."""
 PACKAGES = {
     "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
     "tensorrt-rtx": ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
     "openvino": ("openvino",),
+    "torch": ("torch",),
 }
-FILES = {"tensorrt": (".plan",), "tensorrt-rtx": (".plan",), "openvino": (".bin", ".xml")}
+FILES = {"tensorrt": (".plan",), "tensorrt-rtx": (".plan",), "openvino": (".bin", ".xml"), "torch": (".pt2",)}
 """Suffixes of what a build leaves; the last is the one to load."""
+TORCH_PRECISIONS = ("fp32", "fp16", "bf16")
+TORCH_RECIPE = 1
+"""Part of the key of a program for PyTorch, beside RECIPE: raised when `torch_graph` changes what it writes."""
 RTX_TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120")
-SAY_EVERY_S = 5.0
 WORKER = "from engines.build_worker import main; main()"
 
 
@@ -82,9 +85,10 @@ def choose_targets(runtime: str, wanted: tuple[str, ...]) -> tuple[tuple[str, ..
     Raises:
         EngineUnavailable: a kind that the runtime cannot compile for here.
     """
-    if runtime == "openvino":
+    if runtime in ("openvino", "torch"):
         if wanted:
-            raise EngineUnavailable("openvino compiles for the processor; leave --gpu out")
+            what = "compiles for the processor" if runtime == "openvino" else "exports one program for all devices"
+            raise EngineUnavailable(f"{runtime} {what}; leave --gpu out")
         return (), None
     unknown = [name for name in wanted if not re.fullmatch(r"sm\d{2,3}", name)]
     if unknown:
@@ -127,35 +131,35 @@ def ingredients(request: Request) -> dict[str, Any]:
     Raises:
         EngineUnavailable, EngineLoadError: as `runtime_version`, `choose_targets` and reading the model say.
     """
-    if request.precision not in PRECISIONS:
-        raise EngineUnavailable(f"precision must be one of {', '.join(PRECISIONS)}, got {request.precision}")
+    offered = TORCH_PRECISIONS if request.runtime == "torch" else PRECISIONS
+    if request.precision not in offered:
+        raise EngineUnavailable(
+            f"precision for {request.runtime} must be one of {', '.join(offered)}, got {request.precision}"
+        )
     version = runtime_version(request.runtime)
     targets, gpu = choose_targets(request.runtime, request.targets)
     return {
         "model_sha256": _model_digest(request.model),
         "runtime": request.runtime,
         "runtime_version": version,
-        "target": gpu.target if gpu else "+".join(targets) or "cpu",
+        "target": gpu.target if gpu else "+".join(targets) or ("any" if request.runtime == "torch" else "cpu"),
         "gpu": gpu.name if gpu else None,
         "driver_major": gpu.driver_major if gpu else None,
         "precision": request.precision,
         "shapes": {name: [list(shape) for shape in profile] for name, profile in sorted(request.profiles.items())},
         "workspace_mb": request.workspace_mb,
         "calibration_sha256": _feeds_digest(request.feeds) if request.precision == "int8" else None,
-        "recipe": RECIPE,
+        "recipe": RECIPE if request.runtime != "torch" else [RECIPE, TORCH_RECIPE],
     }
 
 
 def _model_digest(model: Path) -> str:
     """SHA-256 of a model and of the files that exporters put its weights in beside it."""
-    beside = (model, model.with_name(f"{model.name}.data"), model.with_name(f"{model.name}_data"))
-    digest = hashlib.sha256()
+    beside = (model.with_name(f"{model.name}.data"), model.with_name(f"{model.name}_data"))
     try:
-        for path in (model, *(path for path in beside[1:] if path.is_file())):
-            digest.update(path.read_bytes())
+        return sha256_of(model, *(path for path in beside if path.is_file()))
     except OSError as error:
         raise EngineLoadError(f"model {model} cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
 
 
 def _feeds_digest(feeds: Sequence[Mapping[str, Array]]) -> str:
@@ -233,8 +237,13 @@ def _write_job(request: Request, job: Path) -> None:
     """The graph in its precision and what the child must know."""
     # OpenVINO compresses weights by itself and chooses the precision where it runs.
     itself = request.runtime == "openvino" and request.precision == "fp16"
-    graph = prepare(load_onnx(request.model), request.profiles)
-    graph = convert(graph, "fp32" if itself else request.precision, request.feeds, job)
+    graph = load_onnx(request.model)
+    if not graph.graph.output:  # an empty file is a valid protobuf
+        raise EngineLoadError(f"{request.model} is not an ONNX model: it holds no graph")
+    graph = prepare(graph, request.profiles)
+    # The list of what is safe in half precision is the same for bfloat16, which takes its place in the child.
+    precision = {"bf16": "fp16"}.get(request.precision, request.precision)
+    graph = convert(graph, "fp32" if itself else precision, request.feeds, job)
     try:
         (job / "model.onnx").write_bytes(graph.SerializeToString())
     except ValueError:
@@ -255,7 +264,7 @@ def _compile(request: Request, job: Path, say: Say) -> dict[str, Any]:
             start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )  # fmt: skip
     try:
-        _follow(child, say)
+        follow(child, say)
     finally:
         child.kill()
         child.wait()
@@ -268,28 +277,3 @@ def _compile(request: Request, job: Path, say: Say) -> dict[str, Any]:
     lines = (job / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     reason = lines[-1] if lines and child.returncode > 0 else f"the compiler ended with code {child.returncode}"
     raise EngineLoadError(f"{request.runtime} cannot compile {request.model}: {reason[:500]}")
-
-
-def _follow(child: subprocess.Popen[bytes], say: Say) -> None:
-    """Pass on the child's lines until it ends; where it has none, say how long it has been at it."""
-    lines: SimpleQueue[bytes] = SimpleQueue()
-    assert child.stdout is not None
-    Thread(target=_read, args=(child.stdout, lines), daemon=True).start()
-    started_s = monotonic()
-    while True:
-        try:
-            line = lines.get(timeout=SAY_EVERY_S)
-        except Empty:
-            say(f"compiling, {monotonic() - started_s:.0f} s")
-            continue
-        if not line:
-            child.wait()
-            return
-        say(f"compiling, {monotonic() - started_s:.0f} s: {line.decode(errors='replace').strip()}")
-
-
-def _read(out: IO[bytes], lines: SimpleQueue[bytes]) -> None:
-    """Lines of the child, and an empty one at the end."""
-    for line in out:
-        lines.put(line)
-    lines.put(b"")

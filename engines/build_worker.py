@@ -22,7 +22,7 @@ def main() -> None:
     """Do the job in the working directory. Exit code 0, or 1 with the reason as the last line on standard error."""
     Thread(target=_end_with_parent, daemon=True).start()
     job = json.loads(Path("job.json").read_text(encoding="utf-8"))
-    compile_it = _openvino if job["module"] == "openvino" else _tensorrt
+    compile_it = {"openvino": _openvino, "torch": _torch}.get(job["module"], _tensorrt)
     try:
         result = compile_it(job)
     except Exception as error:  # the parent has no other way to learn of it
@@ -145,3 +145,16 @@ def _openvino(job: dict[str, Any]) -> dict[str, Any]:
         return {"name": port.get_any_name(), "shape": shape, "dtype": np.dtype(port.get_element_type().to_dtype()).name}
 
     return {"inputs": [spec(port) for port in network.inputs], "outputs": [spec(port) for port in network.outputs]}
+
+
+def _torch(job: dict[str, Any]) -> dict[str, Any]:
+    """Export model.onnx as a program of PyTorch's, `model.pt2`."""
+    import onnx
+    import torch
+
+    from engines.torch_graph import export, specs_of
+
+    model = onnx.load("model.onnx")
+    program = export(model, job["shapes"], torch.bfloat16 if job["precision"] == "bf16" else torch.float16)
+    torch.export.save(program, "model.pt2")
+    return specs_of(model, program)

@@ -1,10 +1,11 @@
-"""ONNX Runtime on the CPU: the portable baseline."""
+"""ONNX Runtime: the portable baseline on the CPU, and CUDA where its package for it is installed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,15 @@ from engines.base import (
     EngineInferError,
     EngineLoadError,
     EngineOptions,
+    EngineOutOfMemory,
     EngineUnavailable,
     TensorSpec,
     check_feeds,
+    is_out_of_memory,
 )
+from engines.tensorrt_driver import find_gpu
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 DTYPES = {
     "tensor(float)": np.float32,
@@ -39,22 +45,21 @@ INT8_OPERATORS = (
 
 
 class OnnxRuntimeEngine:
-    """An ONNX file in ONNX Runtime's CPU provider."""
+    """An ONNX file in ONNX Runtime."""
 
     def __init__(self, model: Path, options: EngineOptions) -> None:
-        """Load `model` (.onnx).
+        """Load `model` (.onnx) on `options.device` ("auto": the GPU, where driver and package have one).
 
         Raises:
-            EngineUnavailable: onnxruntime is not installed, or a device other than the CPU or another precision than
-                the model's is asked for.
+            EngineUnavailable: onnxruntime is not installed, no such device, or another precision than the model's is
+                asked for.
             EngineLoadError: not an ONNX file, or one that ONNX Runtime refuses.
+            EngineOutOfMemory: the device cannot hold it.
         """
         try:
             import onnxruntime as ort
         except ImportError as error:
             raise EngineUnavailable(f"onnxruntime cannot be imported ({error}); pip install onnxruntime") from None
-        if options.device not in ("auto", "cpu"):
-            raise EngineUnavailable(f"onnxruntime runs on the cpu here, device {options.device} was asked for")
         if model.suffix.lower() in (".xml", ".tflite"):
             raise EngineLoadError(f"onnxruntime reads .onnx, {model} is {model.suffix}; use --runtime openvino")
         settings = ort.SessionOptions()
@@ -62,12 +67,15 @@ class OnnxRuntimeEngine:
         settings.log_severity_level = 4
         # Spinning workers take the cores from decoding and encoding: twice the time an image for the whole pipeline.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.runtime = f"onnxruntime {ort.__version__}"
         try:
-            self._session = ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
+            self._session, self.device = _open(ort, model, settings, options.device)
+        except EngineUnavailable:
+            raise
         except Exception as error:  # ONNX Runtime has no common public base class for these
             reason = str(error).strip().splitlines()[0]
-            raise EngineLoadError(f"onnxruntime cannot load {model}: {reason}") from None
-        self.runtime, self.device = f"onnxruntime {ort.__version__}", "cpu"
+            kind = EngineOutOfMemory if is_out_of_memory(error) else EngineLoadError
+            raise kind(f"onnxruntime cannot load {model}: {reason}") from None
         self.inputs = tuple(spec_of(node, options.shape.get(node.name)) for node in self._session.get_inputs())
         self.outputs = tuple(spec_of(node, None) for node in self._session.get_outputs())
         floats = "fp16" if any(spec.dtype == np.float16 for spec in self.inputs + self.outputs) else "fp32"
@@ -84,11 +92,62 @@ class OnnxRuntimeEngine:
         try:
             arrays = self._session.run(self._names, dict(feeds))
         except Exception as error:
-            raise EngineInferError(f"onnxruntime failed: {str(error).strip().splitlines()[0]}") from None
+            reason = str(error).strip().splitlines()[0]
+            if is_out_of_memory(error):
+                raise EngineOutOfMemory(f"{self.device} has no memory left ({reason}); use a smaller batch") from None
+            raise EngineInferError(f"onnxruntime failed: {reason}") from None
         return dict(zip(self._names, arrays, strict=True))
 
     def close(self) -> None:
         """Nothing to do: the session goes with the object."""
+
+
+def _open(ort: Any, model: Path, settings: Any, device: str) -> tuple[Any, str]:
+    """The session and the device that it really runs on.
+
+    Raises:
+        EngineUnavailable: the device asked for is not there. Whatever ONNX Runtime raises.
+    """
+
+    def session(*providers: Any) -> Any:
+        # Without this it prints its troubles, takes the CPU instead and says nothing more of it.
+        return ort.InferenceSession(str(model), settings, providers=list(providers), enable_fallback=0)
+
+    try:
+        index = _gpu_for(ort, device)
+    except EngineUnavailable as error:
+        if device != "auto":
+            raise EngineUnavailable(f"device {device} is not there for onnxruntime: {error}") from None
+        return session(CPU), "cpu"
+    if index is None:
+        return session(CPU), "cpu"
+    try:
+        opened = session((CUDA, {"device_id": str(index)}), CPU)
+    except Exception:
+        if device != "auto":
+            raise
+        return session(CPU), "cpu"
+    if CUDA in opened.get_providers():
+        return opened, f"cuda:{index}"
+    if device != "auto":
+        raise EngineUnavailable(
+            f"device {device} is not there for onnxruntime: its CUDA provider does not load; "
+            "CUDA and cuDNN of the versions that onnxruntime-gpu wants are missing"
+        )
+    return opened, "cpu"
+
+
+def _gpu_for(ort: Any, device: str) -> int | None:
+    """The number of the GPU to take; None: the CPU. Raises EngineUnavailable."""
+    kind, _, number = device.partition(":")
+    if device == "cpu":
+        return None
+    if device != "auto" and (kind != "cuda" or not number.isdigit()):
+        raise EngineUnavailable("it runs on cpu and cuda:N")
+    gpu = find_gpu(int(number or 0))
+    if CUDA not in ort.get_available_providers():
+        raise EngineUnavailable("this onnxruntime has no CUDA; pip install onnxruntime-gpu in its place")
+    return gpu.index
 
 
 def _quantised(model: Path) -> bool:

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: fastest on x86-64, in bfloat16 where the processor multiplies it in hardware."""
+"""OpenVINO: fastest on x86-64 processors, in bfloat16 where they multiply it in hardware, and on Intel's GPUs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from engines.base import (
     EngineInferError,
     EngineLoadError,
     EngineOptions,
+    EngineOutOfMemory,
     EngineUnavailable,
     TensorSpec,
     check_feeds,
+    is_out_of_memory,
 )
 from engines.quiet import import_openvino
 
@@ -24,10 +26,10 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 class OpenVinoEngine:
-    """An ONNX, OpenVINO IR or TFLite file, compiled by OpenVINO for this processor."""
+    """An ONNX, OpenVINO IR or TFLite file, compiled by OpenVINO for the processor or Intel's GPU here."""
 
     def __init__(self, model: Path, options: EngineOptions) -> None:
-        """Compile `model` (.onnx, .xml, .tflite).
+        """Compile `model` (.onnx, .xml, .tflite) for `options.device`: "auto" (the CPU), "cpu", "gpu" or "gpu:N".
 
         Raises:
             EngineUnavailable: openvino is not installed, or device or precision are not to be had here.
@@ -37,22 +39,21 @@ class OpenVinoEngine:
             openvino = import_openvino()
         except ImportError as error:
             raise EngineUnavailable(f"openvino cannot be imported ({error}); pip install openvino") from None
-        if options.device not in ("auto", "cpu"):
-            raise EngineUnavailable(f"openvino runs on the cpu here, device {options.device} was asked for")
         core = openvino.Core()
-        config = _properties(core, options)
+        device = _device(core, options.device)
+        config = _properties(core, device, options)
         try:
             network = core.read_model(str(model))
             if options.shape:
                 network.reshape({name: list(shape) for name, shape in options.shape.items()})
-            self._compiled = core.compile_model(network, "CPU", config)
+            self._compiled = core.compile_model(network, device, config)
         except Exception as error:  # OpenVINO raises RuntimeError and its own, over several lines
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise EngineLoadError(
                 f"openvino cannot load {model}: {lines[-1] if lines else type(error).__name__}"
             ) from None
         version = openvino.get_version().split("-")[0]
-        self.runtime, self.device = f"openvino {version}", "cpu"
+        self.runtime, self.device = f"openvino {version}", device.lower().replace(".", ":")
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         floats = {value: key for key, value in PRECISIONS.items()}.get(kind, kind)
         self.precision = f"int8+{floats}" if _quantised(network) else floats
@@ -72,7 +73,8 @@ class OpenVinoEngine:
             # Copied: the request's own memory is written again by the next inference.
             return {spec.name: np.array(request.get_output_tensor(k).data) for k, spec in enumerate(self.outputs)}
         except RuntimeError as error:
-            raise EngineInferError(f"openvino failed: {str(error).strip().splitlines()[-1]}") from None
+            kind = EngineOutOfMemory if is_out_of_memory(error) else EngineInferError
+            raise kind(f"openvino failed: {str(error).strip().splitlines()[-1]}") from None
         finally:
             self._requests.put(request)
 
@@ -80,23 +82,35 @@ class OpenVinoEngine:
         """Nothing to do: the compiled model goes with the object."""
 
 
-def _properties(core: Any, options: EngineOptions) -> dict[str, str]:
-    """Compile properties for these options; EngineUnavailable where the processor lacks the precision."""
-    config = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": "NO"}
+def _device(core: Any, wanted: str) -> str:
+    """OpenVINO's name of a device ("CPU", "GPU", "GPU.1"). Raises EngineUnavailable, naming what is there."""
+    name = "CPU" if wanted == "auto" else wanted.upper().replace(":", ".")
+    there = list(core.available_devices)
+    # With one GPU it is "GPU", with several "GPU.0", "GPU.1", and "GPU" stands for the first.
+    if name == "CPU" or name in there or (name == "GPU" and "GPU.0" in there):
+        return name
+    offered = ", ".join(found.lower().replace(".", ":") for found in there)
+    raise EngineUnavailable(f"openvino has {offered or 'no device'} here, device {wanted} was asked for")
+
+
+def _properties(core: Any, device: str, options: EngineOptions) -> dict[str, str]:
+    """Compile properties for these options; EngineUnavailable where the device lacks the precision."""
+    config = {"PERFORMANCE_HINT": "LATENCY"}
     if options.streams > 1:
-        config = {"NUM_STREAMS": str(options.streams), "ENABLE_CPU_PINNING": "NO"}
-    if options.threads:
-        config["INFERENCE_NUM_THREADS"] = str(options.threads * max(1, options.streams))
+        config = {"NUM_STREAMS": str(options.streams)}
+    if device == "CPU":
+        config["ENABLE_CPU_PINNING"] = "NO"
+        if options.threads:
+            config["INFERENCE_NUM_THREADS"] = str(options.threads * max(1, options.streams))
     if options.precision != "auto":
         able = {
             "f32",
-            *(kind.lower().replace("fp", "f") for kind in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+            *(kind.lower().replace("fp", "f") for kind in core.get_property(device, "OPTIMIZATION_CAPABILITIES")),
         }
         wanted = PRECISIONS.get(options.precision, options.precision)
         if wanted not in able:
-            raise EngineUnavailable(
-                f"this processor has no {options.precision} (openvino offers {sorted(able & set(PRECISIONS.values()))})"
-            )
+            offered = sorted(able & set(PRECISIONS.values()))
+            raise EngineUnavailable(f"{device.lower()} has no {options.precision}; openvino offers {offered} there")
         config["INFERENCE_PRECISION_HINT"] = wanted
     return config
 

@@ -6,8 +6,8 @@ needed. Plans come from `engines.build`; ONNX files are compiled there first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from ctypes import c_uint8
 from importlib import import_module
 from pathlib import Path
@@ -21,9 +21,11 @@ from engines.base import (
     EngineInferError,
     EngineLoadError,
     EngineOptions,
+    EngineOutOfMemory,
     EngineUnavailable,
     TensorSpec,
     check_feeds,
+    is_out_of_memory,
 )
 from engines.build_cache import fault, notes_path, read_notes
 from engines.tensorrt_driver import Cuda, find_gpu
@@ -41,6 +43,7 @@ class TensorRtEngine:
             EngineUnavailable: no driver, no such GPU, the library is not installed, or another precision than the
                 plan's is asked for.
             EngineLoadError: not a plan, one that is damaged, or one that was built for another GPU or version.
+            EngineOutOfMemory: the GPU cannot hold a context an inference in flight.
         """
         gpu = find_gpu(_index_of(options.device))  # before the library is touched: see tensorrt_driver
         trt = import_library(runtime)
@@ -68,7 +71,14 @@ class TensorRtEngine:
             specs[is_input].append(TensorSpec(name, shape, np.dtype(trt.nptype(self._engine.get_tensor_dtype(name)))))
         self.inputs, self.outputs = tuple(specs[True]), tuple(specs[False])
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
-        self._all = [self._lane() for _ in range(max(1, options.streams))]
+        self._all: list[_Lane] = []
+        try:
+            for _ in range(max(1, options.streams)):
+                with _memory(self.device):
+                    self._all.append(self._lane())
+        except BaseException:
+            self.close()
+            raise
         for lane in self._all:
             self._lanes.put(lane)
 
@@ -83,17 +93,18 @@ class TensorRtEngine:
         return _Lane(self._cuda, self._engine.create_execution_context(), self.inputs, self.outputs, largest)
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Engine.infer`."""
+        """See `Engine.infer`. Raises EngineOutOfMemory, too."""
         check_feeds(self.inputs, feeds)
         lane = self._lanes.get()
         try:
-            return lane.run(feeds)
+            with _memory(self.device):
+                return lane.run(feeds)
         finally:
             self._lanes.put(lane)
 
     def close(self) -> None:
         """Let go of the GPU's memory."""
-        if not self._all:
+        if self._engine is None:
             return
         for lane in self._all:
             lane.close()
@@ -111,7 +122,7 @@ class _Lane:
     ) -> None:  # fmt: skip
         """`largest`: shapes of the inputs. Raises EngineLoadError for outputs whose size depends on the data."""
         if context is None:
-            raise EngineLoadError("the GPU has no memory left for an execution context; use fewer workers")
+            raise EngineOutOfMemory("the GPU has no memory left for an execution context; use fewer workers")
         self._cuda, self._context, self._inputs, self._outputs = cuda, context, inputs, outputs
         self._stream = cuda.stream()
         self._device: dict[str, int] = {}
@@ -120,11 +131,15 @@ class _Lane:
         self._limits = dict(largest)
         for name, shape in largest.items():
             context.set_input_shape(name, shape)
-        for spec in (*inputs, *outputs):
-            shape = largest[spec.name] if spec.name in largest else tuple(context.get_tensor_shape(spec.name))
-            if min(shape, default=1) < 0:
-                raise EngineLoadError(f"the size of output {spec.name} depends on the data; export without NMS")
-            self._reserve(spec, shape)
+        try:
+            for spec in (*inputs, *outputs):
+                shape = largest[spec.name] if spec.name in largest else tuple(context.get_tensor_shape(spec.name))
+                if min(shape, default=1) < 0:
+                    raise EngineLoadError(f"the size of output {spec.name} depends on the data; export without NMS")
+                self._reserve(spec, shape)
+        except BaseException:
+            self.close()
+            raise
 
     def _reserve(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         size = int(np.prod(shape)) * spec.dtype.itemsize
@@ -164,6 +179,19 @@ class _Lane:
         with suppress(EngineInferError):
             self._cuda.enter()
             self._cuda.free(self._stream, list(self._device.values()), list(self._pinned.values()))
+
+
+@contextmanager
+def _memory(device: str) -> Iterator[None]:
+    """While inside, the driver's error for memory that ran out is ours."""
+    try:
+        yield
+    except EngineInferError as error:
+        if isinstance(error, EngineOutOfMemory) or not is_out_of_memory(error):
+            raise
+        raise EngineOutOfMemory(
+            f"{device} has no memory left ({error}); use a smaller batch or fewer workers"
+        ) from None
 
 
 def import_library(runtime: str) -> Any:

@@ -16,6 +16,7 @@ COMMANDS = {
     "detect": "Detections only, without identity.",
     "track": "Track detections that a file holds already.",
     "eval": "Score results against ground truth: HOTA, IDF1, MOTA.",
+    "monitor": "Watch many cameras, for months.",
     "models": "The models there are: list, fetch, info.",
     "engine": "Compile a model for a runtime; list and check what is compiled.",
     "doctor": "What is there, what is missing, and the command that brings it.",

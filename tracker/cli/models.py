@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracker.cli.models_export import export_model, make
 from tracker.cli.progress import PLAIN_EVERY_S, say
 from tracker.config import nearest
-from tracker.errors import ModelError
+from tracker.errors import ModelError, RequirementError, WriteError
 
 if TYPE_CHECKING:
     from tracker.detect import ModelCard
+    from tracker.detect.fetch import Wanted
 
 
 @click.group("models")
 def command() -> None:
     """The models there are, how to get them, and what a model file is."""
+
+
+command.add_command(export_model)
 
 
 @command.command("list", epilog="\b\nExample:\n  tracker models list")
@@ -28,27 +34,36 @@ def list_models() -> None:
     from tracker.detect import zoo
 
     rows: list[tuple[str, ...]] = [("name", "MB", "input", "classes", "COCO AP", "licence", "here")]
-    rows += [_row(card) for card in sorted(zoo().values(), key=lambda card: (bool(card.url), card.size))]
+    rows += [_row(card) for card in sorted(zoo().values(), key=_order)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for name, *cells, licence, here in rows:
         middle = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:5], strict=True))
         click.echo(f"{name:{widths[0]}}  {middle}  {licence:{widths[5]}}  {here}")
     click.echo("\nGet one with: tracker models fetch NAME; what it is: tracker models info NAME.")
-    click.echo("A file of your own (.onnx, .xml, .tflite) works as well: --model FILE.")
+    click.echo("A file of your own (.onnx, .xml, .tflite) works as well: --model FILE. Weights of your own, or of")
+    click.echo("ultralytics (YOLOv3u to YOLO26, AGPL-3.0): tracker models export WEIGHTS --output M.onnx.")
+
+
+def _order(card: ModelCard) -> tuple[bool, str, float]:
+    """What the package carries first, then one family after the other, the smallest first."""
+    return not card.carried, card.name.split("-")[0].rstrip("0123456789"), card.size or inf
 
 
 def _row(card: ModelCard) -> tuple[str, ...]:
     """What the list tells of a model."""
     from tracker.detect.card import file_of
+    from tracker.detect.classes import UNUSED
 
     path = file_of(card)
     there = path.exists()
     size = path.stat().st_size if there else card.size
-    here = ("fetched" if there else "no") if card.url else "in the package"
+    here = "in the package" if card.carried else "fetched" if there else "no"
+    if card.checkpoint is not None and not card.checkpoint.url:
+        here = "no weights published"
     ap = "-" if card.ap is None else f"{100 * card.ap:.1f}"
-    return (
-        card.name, f"{size / 1e6:.1f}", str(card.input.size), str(len(card.classes)), ap, card.licence, here
-    )  # fmt: skip
+    megabytes = f"{size / 1e6:.1f}" if size else "-"
+    classes = sum(name != UNUSED for name in card.classes)
+    return card.name, megabytes, str(card.input.size), str(classes), ap, card.licence, here
 
 
 @command.command("info", epilog="\b\nExamples:\n  tracker models info street6\n  tracker models info my.onnx")
@@ -61,7 +76,7 @@ def info(model: str) -> None:
 
     card = zoo().get(model)
     if card is not None and not file_of(card).exists():
-        click.echo(f"file     not here: tracker models fetch {card.name} ({card.size / 1e6:.1f} MB from {card.url})")
+        click.echo(f"file     not here: {_way_to(card)}")
         _print_card(card)
         return
     card, path = find_card(model)
@@ -79,15 +94,28 @@ def info(model: str) -> None:
     _print_card(card)
 
 
+def _way_to(card: ModelCard) -> str:
+    """How to come by a model that is not here."""
+    from tracker.detect.card import unpublished
+
+    weights = card.checkpoint
+    if weights is not None and not weights.url:
+        return unpublished(card)
+    url, then = (weights.url, ", then exported by torch") if weights else (card.url, "")
+    return f"tracker models fetch {card.name} ({card.size / 1e6:.1f} MB from {url}{then})"
+
+
 def _print_card(card: ModelCard) -> None:
     """The card, one line a key."""
+    from tracker.detect.classes import UNUSED
+
     given = card.input
     click.echo(f"card     {card.name}: {card.summary}\nhead     {card.head}")
     click.echo(
         f"picture  {given.size} pixels, {given.color.upper()} times {given.scale:.4g}, "
-        f"{given.anchor} on gray {given.pad}"
+        + ("stretched" if given.anchor == "stretch" else f"{given.anchor} on gray {given.pad}")
     )
-    click.echo(f"classes  {', '.join(card.classes)}\nlicence  {card.licence}")
+    click.echo(f"classes  {', '.join(name for name in card.classes if name != UNUSED)}\nlicence  {card.licence}")
     if card.ap is not None:
         click.echo(f"AP       {100 * card.ap:.1f} (COCO, IoU 0.5 to 0.95)")
     for key, value in card.notes.items():
@@ -109,25 +137,65 @@ def fetch_model(name: str) -> None:
     is continued by the same command.
     """
     from tracker.detect import zoo
-    from tracker.detect.card import file_of, recorded_sha256
-    from tracker.detect.fetch import Wanted, fetch
+    from tracker.detect.card import file_of, recorded_sha256, unpublished
+    from tracker.detect.fetch import Wanted
 
     cards = zoo()
     if name not in cards:
         raise ModelError(f"unknown model '{name}', {nearest(name, list(cards))}")
     card, path = cards[name], file_of(cards[name])
-    if not card.url:
+    weights = card.checkpoint
+    if card.carried:
         click.echo(f"{name} is part of the package: {path}")
         return
-    if not card.sha256 and not recorded_sha256(path):
-        say(f"notice: no SHA-256 of {name} is known; what comes is trusted, and recorded to compare with later")
-    progress = Transfer(path)
-    try:
-        fresh = fetch(Wanted(card.url, path, card.sha256, card.size), progress.update, say)
-    finally:
-        progress.close()
+    if weights is None:
+        fresh = _download(name, Wanted(card.url, path, card.sha256, card.size))
+    elif not weights.url:
+        raise ModelError(unpublished(card))
+    else:
+        fresh = _make(card, Wanted(weights.url, path.with_name(Path(weights.url).name), weights.sha256), path)
     sha256 = card.sha256 or recorded_sha256(path)
     click.echo(f"{'fetched' if fresh else 'here already'}: {path}\nsha256   {sha256}\nlicence  {card.licence}")
+
+
+def _download(name: str, wanted: Wanted) -> bool:
+    """Have the file there; False if it was. Raises TrackerError."""
+    from tracker.detect.fetch import fetch, known_sha256
+
+    if not known_sha256(wanted):
+        say(f"notice: no SHA-256 of {name} is known; what comes is trusted, and recorded to compare with later")
+    progress = Transfer(wanted.target)
+    try:
+        return fetch(wanted, progress.update, say)
+    finally:
+        progress.close()
+
+
+def _make(card: ModelCard, wanted: Wanted, path: Path) -> bool:
+    """Download a card's weights and export them to `path`; False if that was there already. Raises TrackerError."""
+    from engines.lock import locked
+    from tracker.detect.card import recorded_sha256, sha256_of
+
+    assert card.checkpoint is not None
+    if path.exists() and sha256_of(path) == recorded_sha256(path):
+        return False
+    _download(card.name, wanted)
+    try:
+        lock = path.with_name(f"{path.name}.lock")
+        with locked(lock, lambda: say(f"another process exports {path.name}; waiting for it")):
+            if path.exists() and sha256_of(path) == recorded_sha256(path):
+                return False
+            exported = make(wanted.target, path, card.checkpoint.arch, 0, ())
+            path.with_name(f"{path.name}.sha256").write_text(f"{sha256_of(path)}  {path.name}\n", encoding="ascii")
+    except RequirementError:
+        raise RequirementError(
+            f"{wanted.target.name} is here, but making {path.name} of it needs torch, torchvision and onnx; "
+            f"pip install 'tracker[torch]', then again: tracker models fetch {card.name}"
+        ) from None
+    except OSError as error:
+        raise WriteError(f"{path} cannot be written: {error.strerror or error}") from None
+    say(f"checked: {exported.agreement}")
+    return True
 
 
 class Transfer:

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 
 from tracker.errors import SourceError
 from tracker.structures import Detections, Frame, Tracks
+from tracker.track.link import Linker
 
 
 class Collector:
-    """Stands for the tracker in the first pass: keeps the detections and their times."""
+    """Stands for the tracker in the first pass: hands all on to where the tracks are made after it."""
 
-    def __init__(self) -> None:
-        """Nothing yet."""
-        self.frames: list[tuple[Detections, float]] = []
+    def __init__(self, linker: Linker) -> None:
+        """`linker` has the tracks of the whole video once this pass is over."""
+        self._linker = linker
 
-    def update(self, detections: Detections, time_s: float) -> Tracks:
-        """Keep them."""
-        self.frames.append((detections, time_s))
+    def update(self, detections: Detections, time_s: float, frame: Frame | None = None) -> Tracks:
+        """Keep what there is to know of the frame."""
+        self._linker.add(detections, time_s, frame)
         return Tracks.empty()
 
     def all(self) -> Tracks:
@@ -36,7 +37,7 @@ class Replay:
         """Of every frame that was detected, in order."""
         self._tracks, self._newest = tracks, Tracks.empty()
 
-    def update(self, detections: Detections, time_s: float) -> Tracks:
+    def update(self, detections: Detections, time_s: float, frame: Frame | None = None) -> Tracks:
         """The next ones; raises SourceError where the source has more frames than the first time."""
         newest = next(self._tracks, None)
         if newest is None:
