@@ -39,8 +39,11 @@ class Detector(Protocol):
 class Tracker(Protocol):
     """Detections of successive frames in, tracks out."""
 
-    def update(self, detections: Detections, time_s: float) -> Tracks:
-        """Advance to `time_s`, also when nothing was found; returns the confirmed tracks of this frame."""
+    def update(self, detections: Detections, time_s: float, frame: Frame | None = None) -> Tracks:
+        """Advance to `time_s`, also when nothing was found; returns the confirmed tracks of this frame.
+
+        frame: the picture, for those that look at it; who has none leaves it out.
+        """
 
     def all(self) -> Tracks:
         """Every living track: tentative, confirmed and lost."""

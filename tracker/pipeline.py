@@ -169,7 +169,7 @@ class Pipeline:
             status.dropped["stride"] = status.dropped.get("stride", 0) + 1
         else:
             began = perf_counter()
-            self._tracks = self.tracker.update(found, frame.time_s)
+            self._tracks = self.tracker.update(found, frame.time_s, frame)
             self.meters.observe("track", perf_counter() - began)
             status.processed += 1
             status.seen.update(self._tracks.ids.tolist())

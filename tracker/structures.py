@@ -25,6 +25,18 @@ TENTATIVE, CONFIRMED, LOST = 0, 1, 2
 """States of a track, the values of `Tracks.state`."""
 
 
+PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray")
+"""Pixel formats whose first plane is 8-bit luma."""
+
+
+def plane_of(picture: av.VideoFrame, index: int) -> Image:
+    """Plane `index` of a picture with 8-bit planes as (height, width), without a copy. Do not write into it."""
+    plane = picture.planes[index]
+    every = np.frombuffer(memoryview(plane), np.uint8)
+    rows: Image = every[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width]
+
+
 def _check(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int, ...]) -> None:
     """Raise ValueError unless `array` has this dtype and shape."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
@@ -103,6 +115,16 @@ class Frame:
     def bgr(self) -> Image:
         """(H, W, 3) uint8, made at the first look and kept. Do not write into it."""
         return np.asarray(self.picture.to_ndarray(format="bgr24"), np.uint8)
+
+    def luma(self, width: int, height: int) -> Image:
+        """(height, width) uint8 brightness at another size; from the decoder's own plane where it has one."""
+        import cv2
+
+        planar = self.picture.format.name in PLANAR
+        plane = plane_of(self.picture, 0) if planar else cv2.cvtColor(self.bgr, cv2.COLOR_BGR2GRAY)
+        plane = plane[:: max(1, plane.shape[0] // (3 * height))]  # of a much larger picture, not every row is needed
+        how = cv2.INTER_AREA if width < plane.shape[1] else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(plane, (width, height), interpolation=how), np.uint8)
 
 
 @dataclass(frozen=True)

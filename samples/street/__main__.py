@@ -29,6 +29,8 @@ def _parser() -> argparse.ArgumentParser:
     clip.add_argument("--seconds", type=float, default=12.0, help="length")
     clip.add_argument("--size", type=_size, default=(768, 432), help="WIDTHxHEIGHT in pixels")
     clip.add_argument("--frame-rate", type=int, default=25, help="pictures per second")
+    clip.add_argument("--pan", type=float, default=0.0, help="degrees that the camera turns back and forth")
+    clip.add_argument("--shake", type=float, default=1.0, help="how much the hand that holds it trembles; 1: little")
     return parser
 
 
@@ -40,9 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
 
         write_images(options.output, options.count, options.seed, options.first)
         return 0
-    from .clip import write_clip
+    from .clip import Hand, write_clip
 
-    write_clip(options.output, options.truth, options.seed, options.seconds, options.size, options.frame_rate)
+    hand = Hand(options.pan, options.shake)
+    write_clip(options.output, options.truth, options.seed, options.seconds, options.size, options.frame_rate, hand)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,14 +23,31 @@ SMALLEST = 12.0
 """Height in pixels of the smallest box that counts."""
 
 
-def shaken(camera: Camera, frames: int, rate: float, rng: np.random.Generator) -> list[Camera]:
-    """The camera of every frame: held in the hand, it turns by a few tenths of a degree, slowly."""
+@dataclass(frozen=True)
+class Hand:
+    """How the camera is held."""
+
+    pan: float = 0.0
+    """Degrees by which it turns to the left and to the right, back and forth."""
+
+    shake: float = 1.0
+    """How much the hand trembles; 1 is a few tenths of a degree."""
+
+
+PAN_S = 7.0
+"""Seconds of one pan back and forth."""
+
+
+def held(camera: Camera, frames: int, rate: float, rng: np.random.Generator, hand: Hand) -> list[Camera]:
+    """The camera of every frame: it turns by a few tenths of a degree, slowly, and pans if it is to."""
     time = np.arange(frames) / rate
     turns = np.zeros((frames, 3))
     for axis, strength in enumerate((0.22, 0.17, 0.13)):
         for frequency in (0.17, 0.43, 0.9, 1.7):
             gain = strength / (1 + 2.2 * frequency) * rng.uniform(0.6, 1.2)
             turns[:, axis] += gain * np.sin(2 * np.pi * (frequency * rng.uniform(0.85, 1.15) * time + rng.random()))
+    turns *= hand.shake
+    turns[:, 0] += hand.pan * np.sin(2 * np.pi * time / PAN_S)
     radians = np.radians(turns)
     return [replace(camera, yaw=camera.yaw + y, pitch=camera.pitch + p, roll=camera.roll + r) for y, p, r in radians]
 
@@ -68,13 +85,15 @@ def _encode(stream: av.VideoStream, container: av.container.OutputContainer, ima
         container.mux(packet)
 
 
-def write_clip(output: Path, truth: Path, seed: int, seconds: float, size: tuple[int, int], rate: int) -> None:
+def write_clip(
+    output: Path, truth: Path, seed: int, seconds: float, size: tuple[int, int], rate: int, hand: Hand | None = None
+) -> None:
     """Render the clip into a video file and its ground truth into a folder."""
     frames = round(seconds * rate)
     rng = np.random.default_rng([seed, 5])
     textures = make_textures(seed)
     cast = make_cast(seed, frames, float(rate))
-    cameras = shaken(fixed_camera(*size), frames, float(rate), rng)
+    cameras = held(fixed_camera(*size), frames, float(rate), rng, hand or Hand())
     sensor = Sensor(
         exposure=1.12, contrast=1.12, saturation=0.95, balance=(0.98, 1.0, 1.02), blur=0.45, noise=1.6, grain=0.4
     )

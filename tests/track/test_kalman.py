@@ -115,3 +115,31 @@ def test_a_shrinking_box_never_turns_inside_out() -> None:
     mean[0, 6:] = -100
     kalman.predict(mean, covariance, 1.0)
     assert (mean[0, 2:4] >= 1).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 3), st.floats(-3.1, 3.1), st.floats(-500, 500), st.floats(-500, 500))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_warp_and_its_inverse_change_nothing(seed: int, scale: float, turn: float, x: float, y: float) -> None:
+    rng = np.random.default_rng(seed)
+    mean, covariance = rng.normal(0, 100, (7, 8)), rng.uniform(1, 9, (7, 4, 3))
+    covariance[:, 1] = covariance[:, 0]  # as the trackers have it: x and y are equally sure
+    motion = np.array(
+        ((scale * np.cos(turn), -scale * np.sin(turn), x), (scale * np.sin(turn), scale * np.cos(turn), y))
+    )
+    inverse = np.linalg.inv(np.vstack((motion, (0, 0, 1))))[:2]
+    there, doubt = mean.copy(), covariance.copy()
+    kalman.warp(there, doubt, motion)
+    assert there[:, :2] == pytest.approx(mean[:, :2] @ motion[:, :2].T + (x, y))
+    assert np.hypot(*there[:, 4:6].T) == pytest.approx(scale * np.hypot(*mean[:, 4:6].T))
+    assert doubt == pytest.approx(scale**2 * covariance)
+    kalman.warp(there, doubt, inverse)
+    assert there == pytest.approx(mean, abs=1e-9)
+    assert doubt == pytest.approx(covariance)
+
+
+def test_a_quarter_turn_swaps_the_doubts_of_x_and_y() -> None:
+    mean, covariance = kalman.start(np.array([[10.0, 20, 4, 8]]))
+    covariance[0, :2] = ((1, 2, 3), (4, 5, 6))
+    kalman.warp(mean, covariance, np.array(((0.0, -1, 0), (1, 0, 0))))
+    assert mean[0, :4].tolist() == pytest.approx([-20, 10, 4, 8])
+    assert covariance[0, :2].tolist() == [pytest.approx([4, 5, 6]), pytest.approx([1, 2, 3])]

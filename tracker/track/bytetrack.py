@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tracker.boxes import xyxy_to_cxcywh
 from tracker.config import ByteTrackSettings
-from tracker.structures import Detections, Ids, Tracks
+from tracker.structures import Detections, Frame, Ids, Tracks
 from tracker.track import kalman
 from tracker.track.associate import Pairs, choose, overlaps
 from tracker.track.table import SLACK_S, Clock, Table, usable
@@ -35,8 +35,10 @@ class ByteTrack:
         self._clock = Clock()
         self._first = True
 
-    def update(self, detections: Detections, time_s: float) -> Tracks:
+    def update(self, detections: Detections, time_s: float, frame: Frame | None = None) -> Tracks:
         """Advance to `time_s` (seconds of the stream, never backwards) and return the tracks seen in this frame.
+
+        The picture is not looked at.
 
         Raises:
             ValueError: `time_s` lies before the last update.

@@ -62,6 +62,25 @@ def update(
     (update_numpy if fast is None else fast.update)(mean, covariance, rows, measured, position)
 
 
+def warp(mean: Array, covariance: Array, motion: Array) -> None:
+    """Move all tracks with the camera, in place, by a similarity (2, 3) from the old picture's pixels to the new one's.
+
+    Velocities turn and scale as places do, so they stay those of the world. A turn mixes the doubts about x and y; that
+    the two then go together is left out, which is exact where they are equal, as they are for all trackers here.
+    """
+    turn = motion[:, :2]
+    mean[:, :4] = warped(mean[:, :4], motion)
+    mean[:, 4:] = warped(mean[:, 4:], np.column_stack((turn, np.zeros(2))))
+    covariance[:, :2] = np.einsum("ij,mjk->mik", turn**2, covariance[:, :2])
+    covariance[:, 2:] *= turn[0, 0] ** 2 + turn[1, 0] ** 2
+
+
+def warped(boxes: Array, motion: Array) -> Array:
+    """Boxes (M, 4) cx, cy, w, h moved by a similarity (2, 3); they grow with it but do not turn."""
+    scale = np.hypot(motion[0, 0], motion[1, 0])
+    return np.concatenate((boxes[:, :2] @ motion[:, :2].T + motion[:, 2], boxes[:, 2:] * scale), 1)
+
+
 def process_noise(dt_s: float, drift: float | Array = DRIFT, agitation: float | Array = AGITATION) -> Array:
     """What variance, covariance and velocity's variance gain in `dt_s`, (4, 3), for a box of height 1.
 

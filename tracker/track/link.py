@@ -2,10 +2,9 @@
 
 1. The online tracker (`tracker.track.steady`) leaves tracklets: every detection that it took, those of tentative tracks
    included, so that tracks begin at their first sight.
-2. Each tracklet is smoothed as a whole: the posterior mean of a constant-velocity model with white-noise acceleration,
-   which is what a Kalman filter and a Rauch-Tung-Striebel smoother give (Bar-Shalom et al. 2001, ch. 8), here as one
-   banded system of equations for all tracklets.
-3. Tracklets that continue one another are linked: motion forward and back must meet, sizes must agree.
+2. Where no object can have gone on so, tracklets are cut (`tracker.track.tracklets`), and each is smoothed as a whole.
+3. Tracklets that continue one another are linked: motion forward and back must meet, sizes must agree, and looks where
+   they are known.
 4. What has too little evidence is dropped, gaps are filled along the smooth path.
 
 Memory is some hundred bytes a detection, time nearly linear in their number.
@@ -14,142 +13,103 @@ Memory is some hundred bytes a detection, time nearly linear in their number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from tracker.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from tracker.config import SteadySettings
-from tracker.structures import CONFIRMED, LOST, Detections, Ids, Tracks
+from tracker.structures import CONFIRMED, LOST, Detections, Frame, Ids, Tracks
+from tracker.track.looks import Looks
 from tracker.track.steady import Steady
 from tracker.track.table import SLACK_S, usable
+from tracker.track.tracklets import SHORTEST_S, Array, Mask, Path, smoothed, split
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-SHORTEST_S = 1e-3  # two frames of one time are taken for this far apart where their distance divides
-FIRST_SPEED = 2.0  # deviation of a tracklet's first velocity, box heights a second
-CENTRE_NOISE, CENTRE_AGITATION = 0.064, 1.7  # deviation of a measurement (heights), variance of acceleration
-SIZE_NOISE, SIZE_AGITATION = 0.018, 0.044
 LINK_GAP_S, LINK_DISTANCE, LINK_DISTANCE_S, LINK_SIZE = 3.0, 0.3, 0.17, 0.27
 LINK_AT_ONCE = 100_000  # pairs looked at together, for the sake of memory
+LEAST_LOOK = 0.2  # least probability that two tracklets look the same
 GAP_COST = 0.3  # a link is worth exp(-GAP_COST * seconds) less
 
 
-@dataclass(frozen=True)
-class Path:
-    """Detections of all tracklets, one after the other, each in order of time; row i is one detection.
+class Linker:
+    """The whole video of one source: frame by frame in, then the tracks of all frames out.
 
-    Attributes:
-        ids: (N,) of the tracklet. frames: (N,) number of the frame. times: (N,) seconds.
-        boxes: (N, 4) cx, cy, w, h as detected. scores, raw: (N,) calibrated and as detected. class_ids: (N,).
+    Of the looks, one vector a tracklet is kept. Where the camera moves, all work is done in places that stand still.
     """
 
-    ids: Ids
-    frames: Ids
-    times: Array
-    boxes: Array
-    scores: Array
-    raw: NDArray[np.float32]
-    class_ids: Ids
+    def __init__(self, settings: SteadySettings) -> None:
+        """Nothing seen. Raises ConfigError or ModelError where the appearance asked for cannot be had."""
+        if settings.appearance == "auto":
+            settings = settings.model_copy(update={"appearance": "colour"})
+        self._settings, self._tracker, self._looks = settings, Steady(settings), Looks()
+        self._times: list[float] = []
+        self._shifts: list[Array] = []  # (2,) from a frame's places to those of the first
+        self._parts: list[tuple[Any, ...]] = []  # columns of `Path` but the times
 
-    def __getitem__(self, rows: NDArray[np.int64] | Mask) -> Path:
-        """The rows of a mask or an index array."""
-        return Path(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+    def add(self, detections: Detections, time_s: float, frame: Frame | None = None) -> None:
+        """The next frame, at `time_s` seconds, with its picture if there is one.
 
-    @property
-    def starts(self) -> Ids:
-        """(T,) the first row of each tracklet."""
-        return np.flatnonzero(np.diff(self.ids, prepend=-1))
+        Raises:
+            ValueError: the time lies before the one before it.
+        """
+        found = usable(detections, 0.0)
+        cues = self._tracker.observer.read(frame, found)
+        self._tracker.advance(found, time_s, cues)
+        shift = self._shifts[-1] if self._shifts else np.zeros(2)
+        if frame is not None and cues.motion is not None:
+            centre = np.array((frame.width / 2, frame.height / 2))
+            shift = shift - (cues.motion @ (*centre, 1.0) - centre)
+        ids, scores = self._tracker.assigned
+        taken = np.flatnonzero(ids)
+        boxes = xyxy_to_cxcywh(found.boxes[taken].astype(np.float64))
+        boxes[:, :2] += shift
+        number = np.full(len(taken), len(self._times))
+        self._parts.append((ids[taken], number, boxes, scores[taken], found.scores[taken], found.class_ids[taken]))
+        self._times.append(time_s)
+        self._shifts.append(shift)
+        if cues.vectors is not None:
+            self._looks.take(ids, cues.vectors, scores, found.class_ids)
+
+    def tracks(self) -> Iterator[Tracks]:
+        """Of every frame, in order. `missed_s` and the state LOST mark boxes between two sights."""
+        if not self._times:
+            return
+        times, shifts = np.array(self._times), np.array(self._shifts)
+        ids, frames, boxes, scores, raw, class_ids = map(np.concatenate, zip(*self._parts, strict=True))
+        path = Path(ids, frames, times[frames], boxes, scores, raw, class_ids)
+        path = path[np.lexsort((path.frames, path.ids))]
+        if len(path.ids):
+            path = split(path)
+            path = _joined(path, _links(path, self._looks, self._settings))
+            path = _worthy(self._settings, path)
+        yield from _frames(self._settings, path, times, shifts)
 
 
 def link(settings: SteadySettings, frames: Iterable[tuple[Detections, float]]) -> Iterator[Tracks]:
-    """Tracks of every frame, from the detections and times (seconds, never decreasing) of all.
-
-    `missed_s` and the state LOST mark boxes between two sights.
+    """Tracks of every frame, from the detections and times (seconds, never decreasing) of all; see `Linker`.
 
     Raises:
         ValueError: a time lies before the one before it.
     """
-    held = [(usable(found, 0.0), time_s) for found, time_s in frames]
-    times = np.array([time_s for _, time_s in held], np.float64)
-    path = _tracklets(settings, held)
-    if len(path.ids):
-        path = _joined(path, _links(path))
-        path = _worthy(settings, path)
-    return _frames(settings, path, times)
+    linker = Linker(settings)
+    for found, time_s in frames:
+        linker.add(found, time_s)
+    yield from linker.tracks()
 
 
-def _tracklets(settings: SteadySettings, frames: list[tuple[Detections, float]]) -> Path:
-    """What the online tracker joins."""
-    tracker = Steady(settings)
-    parts = []
-    for number, (found, time_s) in enumerate([*frames, (Detections.empty(), frames[-1][1] if frames else 0.0)]):
-        tracker.update(found, time_s)
-        ids, scores = tracker.assigned
-        taken = np.flatnonzero(ids)
-        count = len(taken)
-        parts.append((ids[taken], np.full(count, number), np.full(count, time_s), found.boxes[taken], scores[taken],
-                      found.scores[taken], found.class_ids[taken]))  # fmt: skip
-    ids, numbers, times, boxes, scores, raw, class_ids = (np.concatenate(column) for column in zip(*parts, strict=True))
-    path = Path(ids, numbers, times, xyxy_to_cxcywh(boxes.astype(np.float64)), scores, raw, class_ids)
-    return path[np.lexsort((path.frames, path.ids))]
-
-
-def _smooth(path: Path) -> tuple[Array, Array]:
-    """Smoothed boxes (N, 4) cx, cy, w, h and their velocities (N, 4) a second."""
-    boxes, speeds = np.empty_like(path.boxes), np.empty_like(path.boxes)
-    for side, noise, agitation in (
-        (slice(0, 2), CENTRE_NOISE, CENTRE_AGITATION),
-        (slice(2, 4), SIZE_NOISE, SIZE_AGITATION),
-    ):
-        boxes[:, side], speeds[:, side] = _posterior(path, path.boxes[:, side], noise, agitation)
-    return boxes, speeds
-
-
-def _posterior(path: Path, measured: Array, noise: float, agitation: float) -> tuple[Array, Array]:
-    """Posterior means of places and velocities, both (N, K), of `measured` (N, K).
-
-    The unknowns are place and velocity of each row in turn. Both noises scale with the squared height of the box, so it
-    cancels out, and the normal equations are the same for all columns: symmetric, with three bands beside the diagonal.
-    """
-    count = len(measured)
-    bands, right = np.zeros((4, 2 * count)), np.zeros((2 * count, measured.shape[1]))
-    bands[0, ::2] = noise**-2
-    right[::2] = measured / noise**2
-    bands[0, 1 + 2 * path.starts] += FIRST_SPEED**-2
-    next_ = np.flatnonzero(path.ids[1:] == path.ids[:-1])
-    dt = np.maximum(path.times[next_ + 1] - path.times[next_], SHORTEST_S)
-    place, cross, speed = 12 / (agitation * dt**3), 6 / (agitation * dt**2), 4 / (agitation * dt)
-    k = 2 * next_
-    bands[0, k] += place
-    bands[0, k + 1] += speed
-    bands[0, k + 2] += place
-    bands[0, k + 3] += speed
-    bands[1, k] += cross  # place and velocity of one row
-    bands[1, k + 1] -= cross  # velocity and next place
-    bands[1, k + 2] -= cross  # next place and next velocity
-    bands[2, k] -= place
-    bands[2, k + 1] += speed / 2
-    bands[3, k] += cross  # place and next velocity
-    solved = solveh_banded(bands, right, lower=True, overwrite_ab=True, overwrite_b=True, check_finite=False)
-    return solved[::2], solved[1::2]
-
-
-def _links(path: Path) -> tuple[Ids, Ids]:
+def _links(path: Path, looks: Looks, settings: SteadySettings) -> tuple[Ids, Ids]:
     """Tracklets (by their place in `starts`) and those that continue them."""
-    smooth, starts = _smooth(path), path.starts
+    longest = max(LINK_GAP_S, settings.remember_s) if looks else LINK_GAP_S
+    smooth, starts = smoothed(path), path.starts
     ends = np.append(starts[1:], len(path.ids)) - 1
     fit = np.flatnonzero(ends > starts)
     begins = fit[np.argsort(path.times[starts[fit]], kind="stable")]
     begin_s, end_s = path.times[starts[begins]], path.times[ends[fit]]
     first = begin_s.searchsorted(end_s, "right")
-    counts = np.maximum(begin_s.searchsorted(end_s + LINK_GAP_S + SLACK_S, "right") - first, 0)
+    counts = np.maximum(begin_s.searchsorted(end_s + longest + SLACK_S, "right") - first, 0)
     parts = []
     for group in np.split(np.arange(len(fit)), np.flatnonzero(np.diff(counts.cumsum() // LINK_AT_ONCE)) + 1):
         rows = fit[group].repeat(counts[group])
@@ -157,7 +117,12 @@ def _links(path: Path) -> tuple[Ids, Ids]:
         columns = begins[np.arange(len(rows)) + offsets.repeat(counts[group])]
         gain = _continuity(path, smooth, ends[rows], starts[columns])
         good = gain > 0
-        parts.append((rows[good], columns[good], gain[good]))
+        rows, columns, gain = rows[good], columns[good], gain[good]
+        if looks:
+            alike = looks.alike_tracks(path.ids[ends[rows]], path.ids[starts[columns]])
+            good = alike >= LEAST_LOOK
+            rows, columns, gain = rows[good], columns[good], (gain * 2 * alike)[good]
+        parts.append((rows, columns, gain))
     rows, columns, gain = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _choose(rows, columns, gain)
 
@@ -204,9 +169,7 @@ def _joined(path: Path, links: tuple[Ids, Ids]) -> Path:
         if before[place] >= 0:
             heads[place] = heads[before[place]]
     lengths = np.diff(np.append(path.starts, len(path.ids)))
-    ids = np.repeat(names[heads], lengths)
-    order = np.lexsort((path.frames, ids))
-    return Path(ids, *(getattr(path, name) for name in list(path.__dataclass_fields__)[1:]))[order]
+    return path.named(np.repeat(names[heads], lengths))
 
 
 def _worthy(settings: SteadySettings, path: Path) -> Path:
@@ -221,7 +184,7 @@ def _worthy(settings: SteadySettings, path: Path) -> Path:
 
 def _filled(settings: SteadySettings, path: Path, times: Array) -> tuple[Path, Array, Mask]:
     """The path with its gaps of at most `offline_gap_s` filled; the time since a sight (N,) and which rows are one."""
-    smooth, speeds = _smooth(path)
+    smooth, speeds = smoothed(path)
     missing = np.diff(path.frames, append=path.frames[-1:]) - 1
     gap_s = np.diff(path.times, append=path.times[-1:])
     inner = np.append(path.ids[1:] == path.ids[:-1], False)
@@ -246,7 +209,7 @@ def _filled(settings: SteadySettings, path: Path, times: Array) -> tuple[Path, A
     return Path(full.ids, frames, times[frames], boxes, full.scores, full.raw, full.class_ids), since, detected
 
 
-def _frames(settings: SteadySettings, path: Path, times: Array) -> Iterator[Tracks]:
+def _frames(settings: SteadySettings, path: Path, times: Array, shifts: Array) -> Iterator[Tracks]:
     """Tracks frame by frame, ids from 1 in the order of appearance."""
     if not len(path.ids):
         for _ in times:
@@ -255,6 +218,7 @@ def _frames(settings: SteadySettings, path: Path, times: Array) -> Iterator[Trac
     full, since, detected = _filled(settings, path, times)
     order = np.lexsort((full.ids, full.frames))
     full, missed, state = full[order], since[order].astype(np.float32), np.where(detected[order], CONFIRMED, LOST)
+    full.boxes[:, :2] -= shifts[full.frames]
     xyxy = cxcywh_to_xyxy(full.boxes).astype(np.float32)
     names, first, places = np.unique(full.ids, return_index=True, return_inverse=True)
     number = np.empty(len(names), np.int64)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tracker.boxes import xyxy_to_cxcywh
 from tracker.config import OcSortSettings
-from tracker.structures import Detections, Ids, Tracks
+from tracker.structures import Detections, Frame, Ids, Tracks
 from tracker.track import kalman
 from tracker.track.associate import Pairs, choose, overlaps
 from tracker.track.bytetrack import TINY
@@ -57,8 +57,10 @@ class OcSort:
         self._ring: list[float] = [-np.inf] * RING  # times of the columns of `path`
         self._slot = 0  # the newest of them
 
-    def update(self, detections: Detections, time_s: float) -> Tracks:
+    def update(self, detections: Detections, time_s: float, frame: Frame | None = None) -> Tracks:
         """Advance to `time_s` (seconds of the stream, never backwards) and return the tracks seen in this frame.
+
+        The picture is not looked at.
 
         Raises:
             ValueError: `time_s` lies before the last update.

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracker.boxes import xyxy_to_cxcywh
 from tracker.config import SortSettings
-from tracker.structures import Detections, Ids, Tracks
+from tracker.structures import Detections, Frame, Ids, Tracks
 from tracker.track import kalman
 from tracker.track.associate import choose, overlaps
 from tracker.track.table import SLACK_S, Clock, Table, usable
@@ -25,8 +25,10 @@ class Sort:
         self._table = Table()
         self._clock = Clock()
 
-    def update(self, detections: Detections, time_s: float) -> Tracks:
+    def update(self, detections: Detections, time_s: float, frame: Frame | None = None) -> Tracks:
         """Advance to `time_s` (seconds of the stream, never backwards) and return the tracks seen in this frame.
+
+        The picture is not looked at.
 
         Raises:
             ValueError: `time_s` lies before the last update.

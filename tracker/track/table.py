@@ -125,7 +125,7 @@ class Clock:
         """Not started."""
         self._start_s: float | None = None
         self._frames = 0
-        self.now_s = 0.0
+        self.now_s = self.before_s = 0.0  # the newest frame, and the one before
 
     def advance(self, time_s: float) -> float:
         """Go on to `time_s` and return the step, 0.0 for the first frame; raises ValueError when it goes back."""
@@ -133,9 +133,9 @@ class Clock:
             self._start_s = self.now_s = time_s
         if not time_s >= self.now_s:
             raise ValueError(f"time_s must not go backwards: {time_s} after {self.now_s}")
-        step, self.now_s = time_s - self.now_s, time_s
+        self.before_s, self.now_s = self.now_s, time_s
         self._frames += 1
-        return step
+        return time_s - self.before_s
 
     def torn(self, step_s: float, patience_s: float) -> bool:
         """Whether the newest step is a break in the stream (a camera that came back), not its way of going.
