@@ -44,7 +44,7 @@ def allowed(path: Path) -> set[str]:
     if room == "pipeline":
         return CORE | set(STAGES)
     if room in ("monitor", "batch"):
-        return CORE | set(STAGES) | {"pipeline", room}
+        return CORE | set(STAGES) | {"pipeline", "__version__", room}
     return CORE | set(STAGES) | {"pipeline", "monitor", "batch", "cli", "__version__"} | ALONE
 
 

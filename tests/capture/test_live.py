@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import subprocess
 import threading
 import time
@@ -158,6 +159,13 @@ def test_gives_up_in_time_and_says_why(behaviour: str, reason: str, capfd: pytes
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_server_that_says_nothing_is_a_time_out(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        message, _ = lost(f"{scheme}://admin:s3cret@127.0.0.1:{server.getsockname()[1]}/x")
+    assert "last reason: time-out;" in message
+
+
 @pytest.mark.parametrize("behaviour", ["stall", "hang_up"])
 def test_gives_up_after_frames_as_well(behaviour: str) -> None:
     with Camera("stall") as camera, watch(camera.url, SHORT) as source:
@@ -195,9 +203,8 @@ def test_the_same_refusal_later_is_tried_again() -> None:
 
 
 def test_attempts_are_spread_and_grow_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = LiveReader("http://127.0.0.1:1/", Report(), Patience())
     monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
-    assert [reader._delay_s(failures) for failures in (1, 2, 3, 6, 999)] == [
+    assert [Patience().delay_s(failures) for failures in (1, 2, 3, 6, 999)] == [
         (0.0, 1.0), (0.0, 2.0), (0.0, 4.0), (0.0, 30.0), (0.0, 30.0),
     ]  # fmt: skip
 
@@ -242,7 +249,8 @@ def test_a_file_on_a_web_server_is_read_whole_and_once(tmp_path: Path) -> None:
 
 def test_a_file_that_the_server_breaks_off_is_lost(tmp_path: Path) -> None:
     clip = Clip(pictures=grainy(60, (320, 240)), options={"g": "10"}, container_options={"movflags": "faststart"})
-    with Camera("cut", file=clip.write(tmp_path / "a.mp4")) as camera, watch(camera.url, SHORT) as source:
+    patience = replace(SHORT, give_up_s=5.0, open_s=4.0)  # a busy machine must not be taken for a silent server
+    with Camera("cut", file=clip.write(tmp_path / "a.mp4")) as camera, watch(camera.url, patience) as source:
         frames = []
         with pytest.raises(SourceLost, match="broke off"):
             for frame in source:

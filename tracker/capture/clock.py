@@ -144,6 +144,10 @@ class LiveClock:
         self._last_s, self._arrived_s = time_s, arrival_s
         return time_s
 
+    def ahead_s(self, now_s: float) -> float:
+        """By how much the time of the last picture is ahead of the clock, seconds; less than 0: behind it."""
+        return self._last_s - (now_s - (now_s if self._began_s is None else self._began_s))
+
     def _place(self, ticks: int, time_s: float) -> float:
         """Begin a time line: from here on `ticks` stands for `time_s`."""
         self._origin, self._base_s = ticks, time_s

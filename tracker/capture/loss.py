@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from tracker.capture import ffmpeg
@@ -28,6 +29,8 @@ class Patience:
         open_s: for a connection and its first data.
         read_s: without a frame, until the connection counts as dead.
         first_delay_s, longest_delay_s: bounds of the random wait before an attempt, growing from one to the other.
+        after_refusal: go on even where the very first answer was a refusal for good: a service outlives a wrong
+            password, which somebody will put right.
     """
 
     give_up_s: float = 30.0
@@ -35,6 +38,12 @@ class Patience:
     read_s: float = 5.0
     first_delay_s: float = 1.0
     longest_delay_s: float = 30.0
+    after_refusal: bool = False
+
+    def delay_s(self, failures: int) -> float:
+        """Exponential back-off with full jitter: cameras behind one switch must not all knock at the same moment."""
+        bound_s = self.first_delay_s * 2.0 ** min(failures - 1, 16)
+        return random.uniform(0.0, min(self.longest_delay_s, bound_s))
 
 
 class LossError(Exception):

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracker.capture.loss import LossError
 
 
 @dataclass
@@ -17,6 +22,9 @@ class Report:
         truncated: why the source ended before its end, or "".
         dropped: frames taken and not handed on, by reason; a key is there once it has happened.
         notes: further lines for a person.
+        loss: why there is no connection at present; None while there are pictures, and before the first attempt.
+        lag_s: how far the picture just handed on was behind the newest that the source could have given.
+        due_s: monotonic time by which the reader will have moved; later than that, it hangs. None: it does not say.
     """
 
     decoded: int = 0
@@ -26,6 +34,13 @@ class Report:
     truncated: str = ""
     dropped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    loss: LossError | None = None
+    lag_s: float = 0.0
+    due_s: float | None = None
+
+    def busy(self, seconds: float) -> None:
+        """The reader begins something that takes this long at most."""
+        self.due_s = monotonic() + seconds
 
     def drop(self, reason: str) -> None:
         """Count one frame that nobody will see."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from fractions import Fraction
@@ -9,11 +10,14 @@ from threading import Event
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from tracker.capture.access import Access
 from tracker.capture.buffer import Observe, Reader, Source
 from tracker.capture.files import FileReader
 from tracker.capture.halt import Halt
 from tracker.capture.images import ImageReader, is_image
+from tracker.capture.loss import Patience
 from tracker.capture.masking import mask_credentials
+from tracker.capture.replay import Replay
 from tracker.capture.report import Report
 from tracker.errors import SourceError, UsageError
 
@@ -52,7 +56,7 @@ def open_source(
         Interrupted: `stop` was set before the first frame.
     """
     _check(read_ahead=read_ahead, duration_s=duration_s, give_up_s=give_up_s, image_rate=image_rate)
-    reader = _reader(source, Fraction(image_rate).limit_denominator(1001), give_up_s)
+    reader = _reader(source, Fraction(image_rate).limit_denominator(1001), Report(), Patience(give_up_s), Access())
     opened = Source(
         reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s, observe=observe
     )
@@ -71,9 +75,34 @@ def _check(**limits: Fraction | float | None) -> None:
             raise UsageError(f"{name} must be more than 0, got {value}")
 
 
-def _reader(source: str, image_rate: Fraction, give_up_s: float) -> Reader:
+def camera_reader(
+    source: str, report: Report, *, access: Access, loop: bool = False, image_rate: Fraction = Fraction(1)
+) -> Reader:
+    """A reader that never gives up: of a network stream, a webcam, or a file played like a camera.
+
+    Args:
+        source: as of `open_source`, without `-`.
+        report: where to count.
+        access: credentials that are not in the address; they never appear in the reader's name.
+        loop: a file begins again at its end.
+        image_rate: pictures a second of a folder or glob.
+
+    Raises:
+        SourceError: no such thing, at the moment.
+    """
+    if source == "-":
+        raise SourceError("standard input cannot be a camera; give a file, a webcam number or an address")
+    patience = Patience(math.inf, after_refusal=True)
+    first: list[Reader] = [_reader(source, image_rate, report, patience, access)]
+
+    def fresh() -> Reader:
+        return first.pop() if first else _reader(source, image_rate, report, patience, access)
+
+    return Replay(fresh, report, name=mask_credentials(source), loop=loop)
+
+
+def _reader(source: str, image_rate: Fraction, report: Report, patience: Patience, access: Access) -> Reader:
     """The reader of this kind of source."""
-    report = Report()
     if source == "-":
         from tracker.capture.stdin import StdinReader
 
@@ -81,13 +110,12 @@ def _reader(source: str, image_rate: Fraction, give_up_s: float) -> Reader:
     if source.isascii() and source.isdigit():
         from tracker.capture.webcam import webcam_reader
 
-        return webcam_reader(int(source), report, give_up_s)
+        return webcam_reader(int(source), report, patience)
     scheme = _SCHEME.match(source)
     if scheme and scheme[1].lower() in NETWORK:
         from tracker.capture.live import LiveReader
-        from tracker.capture.loss import Patience
 
-        return LiveReader(source, report, Patience(give_up_s))
+        return LiveReader(source, report, patience, access=access)
     if scheme and scheme[1].lower() == "file":
         source = url2pathname(urlsplit(source).path)
     elif scheme:

@@ -13,14 +13,14 @@ from tracker.capture.report import Report
 from tracker.errors import SourceError
 
 
-def webcam_reader(number: int, report: Report, give_up_s: float) -> LiveReader:
+def webcam_reader(number: int, report: Report, patience: Patience) -> LiveReader:
     """Reader of webcam `number`, from 0 as the system counts.
 
     Raises:
         SourceError: there is no such camera, or it may not be opened.
     """
     address, format_name = _address(number)
-    return LiveReader(address, report, Patience(give_up_s), name=f"webcam {number}", format_name=format_name)
+    return LiveReader(address, report, patience, name=f"webcam {number}", format_name=format_name)
 
 
 def _address(number: int) -> tuple[str, str]:

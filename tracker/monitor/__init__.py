@@ -1,0 +1,1 @@
+"""Many cameras in one process, for months: one never harms another."""
