@@ -23,6 +23,8 @@ torch = pytest.importorskip("torch")
 from engines.torch import TorchEngine, choose_precision  # noqa: E402
 from engines.torch_lanes import OnCpu  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("export_here")
+
 SHAPES_OF = {"images": (INPUT, INPUT, INPUT)}
 
 
@@ -40,7 +42,7 @@ Open = Callable[..., TorchEngine]
 
 
 @pytest.fixture
-def open_it(model: Path, plans: Path) -> Iterator[Open]:
+def open_it(model: Path, plans: Path, export_here: None) -> Iterator[Open]:
     """The model in PyTorch on the CPU."""
     opened: list[engines.Engine] = []
 
@@ -137,7 +139,6 @@ def test_a_program_that_others_could_have_written_is_refused(tmp_path: Path, pla
         TorchEngine(folder / "gone.pt2", EngineOptions(shape={}), folder=folder)
 
 
-@pytest.mark.slow
 def test_a_program_that_does_not_load_is_exported_again(
     tmp_path: Path, plans: Path, open_it: Open, model: Path
 ) -> None:

@@ -27,6 +27,7 @@ def reference(model: Path, feed: dict[str, Any]) -> dict[str, Any]:
     return engines.load(model, "onnxruntime", EngineOptions(shape={}, device="cpu")).infer(feed)
 
 
+@pytest.mark.usefixtures("export_here")
 def test_an_open_batch(tmp_path: Path) -> None:
     """One program for 1 to 4 pictures; shapes that the graph computes follow the batch."""
     folder, model = tmp_path / "plans", save_tiny(tmp_path / "tiny.onnx", batch="n")

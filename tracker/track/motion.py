@@ -110,7 +110,7 @@ class CameraMotion:
         return np.asarray(matrix, np.float64)
 
     def _renew(self, picture: Image, frame: Frame, boxes: Boxes) -> None:
-        """Take this picture as the reference, with corners outside the boxes: those known, or new ones if few are left."""
+        """Take this picture as the reference, with corners outside the boxes: known ones, or new if few are left."""
         scale = picture.shape[1] / frame.width, picture.shape[0] / frame.height
         mask = np.full(picture.shape, 255, np.uint8)
         limit = np.array(picture.shape[::-1])

@@ -172,9 +172,8 @@ export class Wall {
       }
       changed = tile.update(cameras[name]) || changed;
     }
-    const empty = this.node.querySelector("p");
-    if (!names.length && !empty) this.node.append(el("p", { class: "quiet" }, "There is no camera. Add one, or name it in the settings."));
-    else if (names.length) empty?.remove();
+    this.node.querySelector(":scope > p")?.remove();
+    if (!names.length) this.node.append(el("p", { class: "quiet" }, "There is no camera. Add one, or name it in the settings."));
     if (changed) this.live.change();
   }
 
