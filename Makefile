@@ -1,5 +1,6 @@
 # make demo    the main job, from nothing: environment, package, the sample clip tracked and scored
 # make test    the whole test suite
+# make test-torch  the tests that need torch, torchvision and ultralytics, in an environment of their own (6 GB)
 # make check   formatting, lint, types
 # make sample  render the sample clip again
 
@@ -11,10 +12,12 @@ PIP := -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRA
 HEADLESS := --force-reinstall --no-deps opencv-python-headless
 DEMO := .venv
 TEST := .venv-test
+TORCH := .venv-test-torch
+NEED_TORCH := tests/engines tests/cli/test_models_export.py
 
 SOURCES := $(shell find engines tracker -type f -not -name '*.pyc')
 
-.PHONY: demo test check sample clean
+.PHONY: demo test test-torch check sample clean
 
 demo: $(DEMO)/package
 	$(DEMO)/bin/tracker run --source samples/street.mp4 --output demo/street.tracked.mp4 --mot demo/street.txt \
@@ -25,6 +28,9 @@ demo: $(DEMO)/package
 
 test: $(TEST)/ready
 	$(TEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-torch: $(TORCH)/ready
+	$(TORCH)/bin/python -m pytest $(NEED_TORCH) $(PYTEST_ARGS)
 
 check: $(TEST)/ready
 	$(TEST)/bin/ruff format --check .
@@ -51,5 +57,11 @@ $(TEST)/ready: pyproject.toml $(CONSTRAINTS)
 	$(TEST)/bin/python $(PIP) $(HEADLESS)
 	@touch $@
 
+$(TORCH)/ready: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(TORCH)
+	$(TORCH)/bin/python $(PIP) --editable '.[eval,test,torch,ultralytics]'
+	$(TORCH)/bin/python $(PIP) $(HEADLESS)
+	@touch $@
+
 clean:
-	rm -rf $(DEMO) $(TEST) demo build dist
+	rm -rf $(DEMO) $(TEST) $(TORCH) demo build dist
