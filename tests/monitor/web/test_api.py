@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ def state(site: Site, name: str) -> str:
 
 
 def test_all_figures(standing: Site) -> None:
+    until = time.monotonic() + 10  # the first frame may be on its way
+    while standing.json("/api/status")["cameras"]["gate"]["size"] is None and time.monotonic() < until:
+        time.sleep(0.05)
     status = schemas.Status.model_validate(standing.json("/api/status"), strict=True)
     assert list(status.cameras) == ["gate", "yard"]
     assert status.cameras["gate"].size == [160, 120]
