@@ -11,6 +11,7 @@ compared with the graph's; they do not run here.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ from tracker.detect.parity import measure
 from tracker.errors import TrackerError
 from tracker.structures import Frame
 
-RUNS, WARM, MOST = 50, 5, 64
+RUNS, WARM, MOST = 50, 2, 64
+LONG_S, FEWEST = 5.0, 5  # of a slow network fewer runs are timed
 AS_IT_IS = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
 BUILT = tuple((runtime, p) for runtime in ("openvino", "torch", "tensorrt-rtx") for p in ("fp32", "fp16", "int8"))
 HEAD = (
@@ -53,14 +55,15 @@ class Bench:
     shapes: dict[str, tuple[int, ...]]
     frames: list[Frame]
     calibrate: str
-    cache: Path
+    only: list[str]
 
     def rows(self) -> Iterator[str]:
         """A row a runtime and precision."""
-        for runtime, precision in AS_IT_IS:
+        for runtime, precision in () if self.only else AS_IT_IS:
             yield self._row(runtime, precision, self._plain)
         for runtime, precision in BUILT:
-            yield self._row(runtime, precision, self._built)
+            if not self.only or runtime in self.only:
+                yield self._row(runtime, precision, self._built)
 
     def _row(self, runtime: str, precision: str, work: Any) -> str:
         try:
@@ -86,7 +89,7 @@ class Bench:
         targets = ("sm75", "sm80", "sm86", "sm89", "sm120") if runtime == "tensorrt-rtx" else ()
         given = self._feeds if precision == "int8" else []
         request = Request(self.model.path, runtime, precision, profiles, targets, 0, given)
-        plan = build_plan(request, lambda line: None, self.cache)
+        plan = build_plan(request, lambda line: None)
         size = sum(entry["bytes"] for entry in plan.notes["files"].values()) / 1e6
         cells = [self._agrees(plan.notes), f"{size:.1f}", f"{plan.notes['seconds']:.1f}"]
         if runtime == "tensorrt-rtx":
@@ -123,8 +126,8 @@ class Bench:
             figures = measure(reference, candidate, self.frames)
             reference.close()
             feeds = feeds_of(candidate, iter(self.frames[:1]))[0]
-            times = []
-            for _ in range(WARM + RUNS):
+            times, started = list[float](), perf_counter()
+            while len(times) < WARM + (RUNS if perf_counter() - started < LONG_S else FEWEST):
                 began = perf_counter()
                 engine.infer(feeds)
                 times.append(1e3 * (perf_counter() - began))
@@ -145,23 +148,26 @@ def main() -> None:
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--calibrate", required=True, help="footage for INT8's ranges")
     parser.add_argument("--frames", action="append", required=True, help="other footage, for the comparison")
+    parser.add_argument("--most", type=int, default=MOST, help="frames to compare on, at most")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--runtime", action="append", default=[], help="only plans of these; default: all")
     given = parser.parse_args()
     frames: list[Frame] = []
     for clip in given.frames:
         with open_source(clip) as source:
             whole = list(source)
-        places = np.linspace(0, len(whole) - 1, min(len(whole), MOST // len(given.frames))).astype(int)
+        places = np.linspace(0, len(whole) - 1, min(len(whole), given.most // len(given.frames))).astype(int)
         frames += [whole[place] for place in places]
     lines = [HEAD]
     print(HEAD, flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["TRACKER_CACHE"] = folder  # programs run from the cache alone
         for name in given.model:
             settings = DetectSettings(model=name, workers=1)
             model = find_model(name)
             shapes = input_shapes(model, settings, (frames[0].width, frames[0].height))
             shown = model.card.name if model.card else model.path.stem
-            bench = Bench(model, shown, settings, shapes, frames, given.calibrate, Path(folder))
+            bench = Bench(model, shown, settings, shapes, frames, given.calibrate, given.runtime)
             for row in bench.rows():
                 lines.append(row)
                 print(row, flush=True)

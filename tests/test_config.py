@@ -78,6 +78,13 @@ def test_the_shipped_files_hold_every_key_with_its_default() -> None:
         assert f"  {key.split('.')[1]}:" in text, key
 
 
+def test_the_archive_file_can_be_read_and_says_something_else_than_the_defaults() -> None:
+    settings, defaults = make_settings(CONFIGS / "batch.yaml", {}), Settings()
+    assert settings.tracker.name == "steady"
+    for section in ("detect", "tracker", "write"):
+        assert getattr(settings, section) != getattr(defaults, section)
+
+
 @pytest.mark.parametrize("name", TRACKERS)
 def test_the_trackers_file_holds_every_key_with_its_default(tmp_path: Path, name: str) -> None:
     """Each of its parts is a settings file, whole as it stands there."""

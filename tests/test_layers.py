@@ -1,6 +1,7 @@
 """The import rule, from the bottom up.
 
 structures, boxes, errors, config <- stages (never each other) <- pipeline <- monitor, batch <- cli.
+exports <- report, both between `write` and batch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ ROOT = Path(__file__).parent.parent
 CORE = {"structures", "interfaces", "boxes", "errors", "config", "meters"}
 STAGES = ("capture", "detect", "track", "analyze", "write")
 ALONE = {"evaluate", "detections", "sequences", "adapters"}  # beside the stages; the command line brings them together
-HEAVY = ("onnxruntime", "openvino", "torch", "tensorrt", "trackeval", "ultralytics", "ray")
+ABOVE_WRITE = {"exports": {"exports"}, "report": {"exports", "report"}}
+ABOVE_STAGES = {
+    "pipeline": set(),
+    "monitor": {"pipeline", "__version__", "monitor"},
+    "batch": {"pipeline", "__version__", "batch", *ABOVE_WRITE},
+}
+HEAVY = ("pyarrow", "onnxruntime", "openvino", "torch", "tensorrt", "trackeval", "ultralytics", "ray")
 
 
 def imports(path: Path) -> set[str]:
@@ -35,17 +42,15 @@ def allowed(path: Path) -> set[str]:
     """First parts below `tracker` that this file may import."""
     parts = path.relative_to(ROOT / "tracker").parts
     room = parts[0].removesuffix(".py")
-    if room in CORE:
+    if room in CORE | ALONE:
         return CORE
     if room in STAGES:
         return CORE | {room}
-    if room in ALONE:
-        return CORE
-    if room == "pipeline":
-        return CORE | set(STAGES)
-    if room in ("monitor", "batch"):
-        return CORE | set(STAGES) | {"pipeline", "__version__", room}
-    return CORE | set(STAGES) | {"pipeline", "monitor", "batch", "cli", "__version__"} | ALONE
+    if room in ABOVE_WRITE:
+        return CORE | {"write"} | ABOVE_WRITE[room]
+    if room in ABOVE_STAGES:
+        return CORE | set(STAGES) | ABOVE_STAGES[room]
+    return CORE | set(STAGES) | {"pipeline", "monitor", "batch", "cli", "__version__"} | ALONE | set(ABOVE_WRITE)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tracker").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
@@ -63,7 +68,10 @@ def test_engines_know_nothing_of_tracker(path: Path) -> None:
     assert not {name for name in imports(path) if name.split(".")[0] == "tracker"}
 
 
-@pytest.mark.parametrize("module", ["tracker", "engines", "tracker.pipeline", "tracker.detect", "tracker.cli"])
+@pytest.mark.parametrize(
+    "module",
+    ["tracker", "engines", "tracker.pipeline", "tracker.detect", "tracker.exports", "tracker.report", "tracker.cli"],
+)
 def test_importing_needs_no_heavy_library(module: str) -> None:
     """Optional libraries are imported where they are used."""
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import av
 
 from tracker.capture import ffmpeg
 from tracker.capture.clock import FileClock, in_order
+from tracker.capture.mark import Mark, MissedError
 from tracker.capture.report import Report
 from tracker.capture.sniff import is_text, missing_bytes, unfinished_mp4
 from tracker.capture.upright import Upright
@@ -41,18 +42,28 @@ class FileReader:
 
     live = False
 
-    def __init__(self, path: str, report: Report) -> None:
-        """`path`: as the user gave it, also the name in messages."""
-        self.name, self.report = path, report
+    def __init__(self, path: str, report: Report, mark: Mark | None = None) -> None:
+        """`path`: as the user gave it, also the name in messages. `mark`: frames before it may be left out."""
+        self.name, self.report, self._mark = path, report, mark
         self.info: StreamInfo | None = None
 
     def frames(self, halt: Halt) -> Generator[Frame, None, None]:
-        """Frames of the file.
+        """Frames of the file; from the mark on where it can be found, else all.
 
         Raises:
             SourceError: it cannot be read, holds no video, or not one of its frames can be decoded.
         """
         self._check()
+        if self._mark is not None:
+            try:
+                yield from self._frames(halt, self._mark)
+                return
+            except MissedError:
+                self.report.decoded = self.report.decode_errors = 0
+        yield from self._frames(halt, None)
+
+    def _frames(self, halt: Halt, mark: Mark | None) -> Generator[Frame, None, None]:
+        """The same for one way. Raises MissedError before the first frame."""
         with ffmpeg.LOG.listen() as lines:
             try:
                 # "file:" keeps a colon in the name from being taken for a protocol.
@@ -60,7 +71,7 @@ class FileReader:
             except av.FFmpegError as error:
                 raise self._refusal(error, lines) from None
         with ffmpeg.released(container):
-            yield from opened_frames(self, container, halt)
+            yield from opened_frames(self, container, halt, mark=mark)
 
     def overdue(self) -> Exception | None:
         """Never: a file has all the time it needs."""
@@ -100,7 +111,7 @@ class FileReader:
 
 
 def opened_frames(
-    reader: Any, container: InputContainer, halt: Halt, *, strict: bool = False
+    reader: Any, container: InputContainer, halt: Halt, *, strict: bool = False, mark: Mark | None = None
 ) -> Generator[Frame, None, None]:
     """Frames of an open container that ends by itself; sets `reader.info` before the first one.
 
@@ -109,15 +120,19 @@ def opened_frames(
         container: closed by the caller.
         halt: ends the frames.
         strict: a failure to read is raised; otherwise it ends the frames and is reported as truncation.
+        mark: where to begin.
 
     Raises:
         SourceError: no video in it, or no frame of it can be decoded.
+        MissedError: the mark cannot be found.
         av.FFmpegError: reading failed, only with `strict`.
     """
     stream = video_stream(container, reader.name)
     stream.thread_type = "AUTO"
+    if mark is not None:
+        mark.seek(container, stream)
     packets = ffmpeg.good_packets(container, stream, reader.report, halt, strict=strict)
-    with closing(timed_frames(stream, packets, reader.report)) as frames:
+    with closing(timed_frames(stream, packets, reader.report, mark)) as frames:
         with ffmpeg.LOG.listen() as lines:
             first = next(frames, None)
         if first is None:
@@ -126,7 +141,7 @@ def opened_frames(
             raise undecodable(reader, stream, lines)
         reader.info = info_of(container, stream, first, reader.name)
         yield first
-        end_s = first.duration_s
+        end_s = first.time_s + first.duration_s
         for frame in frames:
             end_s = frame.time_s + frame.duration_s
             yield frame
@@ -197,16 +212,22 @@ def info_of(
     return StreamInfo(name, first.width, first.height, rate, None if live else count, live, codec, aspect)
 
 
-def timed_frames(stream: VideoStream, packets: Iterable[Any], report: Report) -> Generator[Frame, None, None]:
+def timed_frames(
+    stream: VideoStream, packets: Iterable[Any], report: Report, mark: Mark | None = None
+) -> Generator[Frame, None, None]:
     """Upright frames with the time that each one stands: until the next one, the last one by its own duration."""
     rate = ffmpeg.nominal_rate(stream)
     clock = FileClock(stream.time_base or ffmpeg.DEFAULT_TIME_BASE, rate, report)
     stand_up = Upright(report)
     held: tuple[int, float, av.VideoFrame, float] | None = None
+    stamped: Iterator[tuple[av.VideoFrame, int | None]]
     stamped = ((picture, picture.pts) for picture in ffmpeg.pictures(stream, packets, report))
+    if mark is not None:
+        mark.set_clock(clock)
+        stamped = mark.reached(stamped, report)
     # AVI counts frames in the order of decoding, which B-frames change.
     window = AVI_REORDER if stream.container.format.name == "avi" else 0
-    for index, (picture, ticks) in enumerate(in_order(stamped, window)):
+    for index, (picture, ticks) in enumerate(in_order(stamped, window), mark.index if mark else 0):
         time_s = clock.time_s(ticks, picture.duration or 0)
         if held is not None:
             yield Frame(*held[:3], duration_s=time_s - held[1])

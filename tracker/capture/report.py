@@ -46,6 +46,11 @@ class Report:
         """Count one frame that nobody will see."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
+    @property
+    def faults(self) -> int:
+        """How many things went wrong, of whatever kind."""
+        return self.decode_errors + self.repaired_timestamps + bool(self.truncated) + len(self.notes)
+
     def note(self, line: str) -> None:
         """Keep a line for a person, once."""
         if line not in self.notes:

@@ -16,6 +16,7 @@ from tracker.capture.files import FileReader
 from tracker.capture.halt import Halt
 from tracker.capture.images import ImageReader, is_image
 from tracker.capture.loss import Patience
+from tracker.capture.mark import Mark
 from tracker.capture.masking import mask_credentials
 from tracker.capture.replay import Replay
 from tracker.capture.report import Report
@@ -35,6 +36,7 @@ def open_source(
     stop: Event | None = None,
     image_rate: Fraction | float = 25,
     observe: Observe = lambda stage, seconds: None,
+    mark: Mark | None = None,
 ) -> Source:
     """Open a file, a folder or glob of pictures, `-`, a webcam number, `rtsp(s)://` or `http(s)://`.
 
@@ -48,6 +50,7 @@ def open_source(
         stop: ends the iteration when set.
         image_rate: pictures a second of a folder or glob.
         observe: told the seconds of stage "grab" of each frame.
+        mark: of a video file, where to begin; it is read from its beginning where that cannot be.
 
     Raises:
         SourceError: it cannot be opened or decoded.
@@ -56,7 +59,8 @@ def open_source(
         Interrupted: `stop` was set before the first frame.
     """
     _check(read_ahead=read_ahead, duration_s=duration_s, give_up_s=give_up_s, image_rate=image_rate)
-    reader = _reader(source, Fraction(image_rate).limit_denominator(1001), Report(), Patience(give_up_s), Access())
+    rate = Fraction(image_rate).limit_denominator(1001)
+    reader = _reader(source, rate, Report(), Patience(give_up_s), Access(), mark)
     opened = Source(
         reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s, observe=observe
     )
@@ -101,7 +105,9 @@ def camera_reader(
     return Replay(fresh, report, name=mask_credentials(source), loop=loop)
 
 
-def _reader(source: str, image_rate: Fraction, report: Report, patience: Patience, access: Access) -> Reader:
+def _reader(
+    source: str, image_rate: Fraction, report: Report, patience: Patience, access: Access, mark: Mark | None = None
+) -> Reader:
     """The reader of this kind of source."""
     if source == "-":
         from tracker.capture.stdin import StdinReader
@@ -123,4 +129,4 @@ def _reader(source: str, image_rate: Fraction, report: Report, patience: Patienc
     exists = os.path.exists(source)
     if os.path.isdir(source) or (exists and is_image(source)) or (not exists and re.search(r"[*?\[]", source)):
         return ImageReader(source, image_rate, report)
-    return FileReader(source, report)
+    return FileReader(source, report, mark)

@@ -52,3 +52,12 @@ class Observer:
         if self._embedder is not None:
             vectors = self._embedder.embed(frame, found.boxes)
         return Cues(motion, vectors)
+
+    def begin_again(self, frame: Frame, found: Detections) -> None:
+        """Forget every picture but this one: what is read from now on depends on nothing before it."""
+        self._motion = None
+        if self._follows:
+            from tracker.track.motion import CameraMotion
+
+            self._motion = CameraMotion()
+            self._motion.follow(frame, found.boxes)

@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from tracker.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from tracker.config import SteadySettings
 from tracker.structures import CONFIRMED, LOST, Detections, Frame, Ids, Tracks
+from tracker.track.cues import Cues
 from tracker.track.looks import Looks
 from tracker.track.steady import Steady
 from tracker.track.table import SLACK_S, usable
@@ -56,11 +57,15 @@ class Linker:
             ValueError: the time lies before the one before it.
         """
         found = usable(detections, 0.0)
-        cues = self._tracker.observer.read(frame, found)
+        size = (0, 0) if frame is None else (frame.width, frame.height)
+        self.advance(found, time_s, self._tracker.observer.read(frame, found), size)
+
+    def advance(self, found: Detections, time_s: float, cues: Cues, size: tuple[int, int]) -> None:
+        """The same for `usable` detections and the cues read from their picture, of `size` (width, height), before."""
         self._tracker.advance(found, time_s, cues)
         shift = self._shifts[-1] if self._shifts else np.zeros(2)
-        if frame is not None and cues.motion is not None:
-            centre = np.array((frame.width / 2, frame.height / 2))
+        if cues.motion is not None:
+            centre = np.array(size) / 2
             shift = shift - (cues.motion @ (*centre, 1.0) - centre)
         ids, scores = self._tracker.assigned
         taken = np.flatnonzero(ids)

@@ -1,0 +1,81 @@
+"""Jobs on a Ray cluster: the same files as without one, also when a node dies. Needs the extra 'ray'."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
+pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+
+from tests.batch.test_detecting import panned  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Ray's own warnings are not ours
+
+
+def annotate(videos: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tracker", "annotate", str(videos), "--output", str(output), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    places = {path.relative_to(one) for path in one.rglob("*") if path.is_file() and path.name != "manifest.sqlite"}
+    assert places
+    return [str(place) for place in places if not filecmp.cmp(one / place, other / place, shallow=False)]
+
+
+@pytest.fixture
+def videos(tmp_path: Path, panned: Path) -> Path:  # noqa: F811
+    (tmp_path / "in").mkdir()
+    for name in "abcd":
+        shutil.copy(panned, tmp_path / "in" / f"{name}.mp4")
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def cluster() -> Iterator[object]:
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+def test_ray_here_gives_the_same_files(videos: Path, tmp_path: Path) -> None:
+    assert annotate(videos, tmp_path / "plain").returncode == 0
+    done = annotate(videos, tmp_path / "ray", "--ray", "local", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert differing(tmp_path / "plain", tmp_path / "ray") == []
+
+
+def test_a_node_that_dies_loses_nothing(videos: Path, tmp_path: Path, cluster) -> None:
+    node = cluster.add_node(num_cpus=1)
+    assert annotate(videos, tmp_path / "plain").returncode == 0
+
+    def kill() -> None:
+        until = time.monotonic() + 120
+        while not list((tmp_path / "ray").glob("spool/*")) and time.monotonic() < until:
+            time.sleep(0.1)
+        cluster.remove_node(node, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done = annotate(videos, tmp_path / "ray", "--ray", cluster.address)
+    killer.join()
+    assert done.returncode == 0, done.stderr
+    assert differing(tmp_path / "plain", tmp_path / "ray") == []
+
+
+def test_no_cluster_there_is_told(videos: Path, tmp_path: Path) -> None:
+    done = annotate(videos, tmp_path / "out", "--ray", "127.0.0.1:1")
+    assert done.returncode == 2 and "no cluster there" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,74 @@
+"""The videos of an archive: which, by which name, and whether they are still the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tracker.batch.inputs import find_videos, fingerprint
+from tracker.errors import SourceError, UsageError
+
+
+def put(path: Path, content: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def names(found) -> dict[str, str]:
+    return {video.name: video.path.name for video in found}
+
+
+def test_a_folder_gives_its_videos_and_those_below_it_in_a_steady_order(tmp_path: Path) -> None:
+    for place in ("b.mp4", "a.MKV", "deep/er/c.avi", "notes.txt", ".hidden.mp4", "._b.mp4"):
+        put(tmp_path / "in" / place)
+    found = find_videos([str(tmp_path / "in")], tmp_path / "out")
+    assert [video.name for video in found] == ["a", "b", "c"]
+
+
+def test_names_are_unique_whatever_the_stems(tmp_path: Path) -> None:
+    for place in ("x.mp4", "one/x.mp4", "two/x.mp4", "two/x.mkv", "two/X.avi", "y.mp4"):
+        put(tmp_path / "in" / place)
+    found = find_videos([str(tmp_path / "in")], tmp_path / "out")
+    given = [video.name for video in found]
+    assert len({name.casefold() for name in given}) == 6
+    assert names(found)["y"] == "y.mp4" and names(found)["one__x"] == "x.mp4"
+    assert all("/" not in name for name in given)
+
+
+def test_names_of_files_from_different_folders_that_are_named_are_unique(tmp_path: Path) -> None:
+    paths = [str(put(tmp_path / folder / "x.mp4")) for folder in ("a", "b", "c")]
+    assert len({video.name for video in find_videos(paths, tmp_path / "out")}) == 3
+
+
+def test_a_file_that_is_named_may_have_any_suffix_and_counts_once(tmp_path: Path) -> None:
+    clip = put(tmp_path / "in" / "recording.data")
+    found = find_videos([str(clip), str(clip), f"{tmp_path}/in/*.data"], tmp_path / "out")
+    assert names(found) == {"recording": "recording.data"}
+
+
+def test_what_lies_in_the_output_is_no_input(tmp_path: Path) -> None:
+    put(tmp_path / "a.mp4")
+    put(tmp_path / "labels" / "video" / "a.mp4")
+    assert len(find_videos([str(tmp_path)], tmp_path / "labels")) == 1
+
+
+@pytest.mark.parametrize("wrong", ["missing.mp4", "empty", "*.mp4"])
+def test_nothing_there_is_told_in_one_line(wrong: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no such file|no video in") as caught:
+        find_videos([str(tmp_path / wrong)], tmp_path / "out")
+    assert "\n" not in str(caught.value) and wrong in str(caught.value)
+
+
+def test_a_fingerprint_tells_files_apart_by_their_ends_or_by_all(tmp_path: Path) -> None:
+    large = bytes(3 << 20)
+    one, same = put(tmp_path / "a", large), put(tmp_path / "b", large)
+    middle = put(tmp_path / "c", large[: 3 << 19] + b"!" + large[(3 << 19) + 1 :])
+    end = put(tmp_path / "d", large[:-1] + b"!")
+    assert fingerprint(one).digest == fingerprint(same).digest == fingerprint(middle).digest
+    assert fingerprint(one).digest != fingerprint(end).digest
+    assert fingerprint(one, whole=True).digest != fingerprint(middle, whole=True).digest
+    with pytest.raises(SourceError, match="cannot be read"):
+        fingerprint(tmp_path / "none")

@@ -1,0 +1,1 @@
+"""Archives: many videos, resumable, on one machine or a Ray cluster."""

@@ -1,0 +1,198 @@
+"""The whole archive: hands out jobs, keeps the manifest, waits where the disk is full, and knows when it is done."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import Protocol
+
+from tracker.batch.job import CRASHED, DONE, FAILED, FULL, STOPPED, Job, Plan
+from tracker.batch.local import Finished, Progress
+from tracker.batch.manifest import Entry, Manifest
+from tracker.batch.work import is_full
+from tracker.errors import WriteError
+
+POLL_S, ROOM_S = 0.5, 2.0
+ROOM_BYTES = 16 << 20
+"""A full disk has room again when this much more is free than at the failure."""
+MOST_CRASHES = 3
+
+
+class Runner(Protocol):
+    """Whoever does the jobs."""
+
+    @property
+    def free(self) -> int:
+        """How many jobs it could take now."""
+
+    def submit(self, job: Job) -> None:
+        """Give it a job."""
+
+    def poll(self, timeout_s: float) -> Iterator[Progress | Finished]:
+        """What happened, waiting at most so long. Raises RequirementError."""
+
+    def stop(self) -> None:
+        """Ask all jobs to end at the next frame."""
+
+    def close(self) -> None:
+        """End the workers."""
+
+
+@dataclass
+class Board:
+    """How far the archive is, for the person who waits.
+
+    Attributes:
+        videos: all of them. done, failed: so many of them are. running: frames by name of those in work.
+        frames: safe on the disk, in all; `new` of them since the start.
+        paused: why nothing is handed out, or "".
+    """
+
+    videos: int
+    done: int = 0
+    failed: int = 0
+    frames: int = 0
+    new: int = 0
+    paused: str = ""
+
+    def __post_init__(self) -> None:
+        """Nothing is in work."""
+        self.running: dict[str, int] = {}
+
+
+class Archive:
+    """One run of `tracker annotate` over the videos that are not done."""
+
+    def __init__(
+        self, plan: Plan, manifest: Manifest, runner: Runner, stop: Event, *, max_failures: int | None = None,
+        say: Callable[[str], None] = lambda line: None, show: Callable[[Board], None] = lambda board: None,
+    ) -> None:  # fmt: skip
+        """Connect. `say` takes lines for a person, `show` how far it is, a few times a second."""
+        self._plan, self._manifest, self._runner, self._stop = plan, manifest, runner, stop
+        self._max_failures, self._say, self._show = max_failures, say, show
+        self._crashes: Counter[str] = Counter()
+        self._waiting: deque[Job] = deque()
+        self._full_at: int | None = None  # free bytes when the disk was full
+
+    def run(self, entries: Sequence[Entry]) -> Board:
+        """Do all that is waiting. Ends early when `stop` is set or too many failed.
+
+        Raises:
+            RequirementError: the detector is not there, or not the one that the archive was begun with.
+            WriteError: the manifest cannot be written, for other reasons than a full disk.
+        """
+        states = Counter(entry.state for entry in entries)
+        self.board = Board(
+            len(entries), states[DONE], states[FAILED], sum(entry.frames for entry in entries)
+        )  # fmt: skip
+        self._frames = {entry.video.name: entry.frames for entry in entries}
+        self._waiting.extend(Job(entry.video, self._plan) for entry in entries if entry.state not in (DONE, FAILED))
+        try:
+            while self._go_on():
+                self._hand_out()
+                for event in self._runner.poll(POLL_S):
+                    self._take(event)
+                self._show(self.board)
+        finally:
+            self._runner.close()
+        return self.board
+
+    @property
+    def too_many(self) -> bool:
+        """Whether more videos failed than may."""
+        return self._max_failures is not None and self.board.failed > self._max_failures
+
+    def _go_on(self) -> bool:
+        """Whether there is something to wait for; tells the workers to stop where that is wanted."""
+        if not (self._stop.is_set() or self.too_many):
+            return bool(self._waiting or self.board.running)
+        self._waiting.clear()
+        self._runner.stop()
+        return bool(self.board.running)
+
+    def _hand_out(self) -> None:
+        """Give waiting jobs to free workers, unless the disk is full.
+
+        Until it is known what the detector really is, one job goes ahead: all others must have the same.
+        """
+        if self._full_at is not None and not self._has_room():
+            return
+        while self._waiting and self._runner.free:
+            if self._plan.pinned is None and self.board.running:
+                return
+            job = replace(self._waiting.popleft(), plan=self._plan)
+            self._keep(lambda name=job.video.name: self._manifest.begin(name))  # type: ignore[misc]
+            self.board.running[job.video.name] = self._frames[job.video.name]
+            self._runner.submit(job)
+
+    def _has_room(self) -> bool:
+        """Whether the disk has room again; waits a moment where it has not."""
+        assert self._full_at is not None, "only asked after a failure"
+        if shutil.disk_usage(self._plan.output).free >= self._full_at + ROOM_BYTES:
+            self._say("the disk has room again; going on")
+            self._full_at, self.board.paused = None, ""
+            return True
+        self._stop.wait(ROOM_S)
+        return False
+
+    def _take(self, event: Progress | Finished) -> None:
+        """Take note of what happened to a job."""
+        name = event.job.video.name
+        if isinstance(event, Progress):
+            self._count(name, event.frames)
+            self.board.running[name] = event.frames
+            self._keep(lambda: self._manifest.reached(name, event.frames))
+            return
+        outcome = event.outcome
+        if outcome.identity is not None and self._plan.pinned is None:
+            self._plan = replace(self._plan, pinned=outcome.identity)
+            self._keep(lambda: self._manifest.set_about(detector=outcome.identity))
+        self.board.running.pop(name, None)
+        self._count(name, max(outcome.frames, self._frames[name]))
+        if outcome.state == CRASHED:
+            self._crashes[name] += 1
+            self._say(f"{name}: {outcome.reason}")
+            if self._crashes[name] >= MOST_CRASHES:
+                outcome = replace(outcome, state=FAILED, reason=f"{outcome.reason}, {MOST_CRASHES} times")
+        if outcome.state in (CRASHED, FULL):
+            self._waiting.appendleft(event.job)
+        if outcome.state == FULL:
+            self._pause()
+        if outcome.state in (DONE, FAILED, STOPPED):
+            self._keep(lambda: self._manifest.end(name, outcome))
+        self.board.done += outcome.state == DONE
+        if outcome.state == FAILED:
+            self.board.failed += 1
+            self._say(f"failed: {name}: {outcome.reason}")
+
+    def _count(self, name: str, frames: int) -> None:
+        """So many frames of this video are safe."""
+        more = frames - self._frames[name]
+        self._frames[name] = frames
+        self.board.frames += more
+        self.board.new += more
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        """Write to the manifest; where the disk is full, wait until there is room, or until told to stop."""
+        while True:
+            try:
+                return write()
+            except WriteError as error:
+                if not (is_full(error) or "full" in str(error)) or self._stop.is_set():
+                    raise
+            self._pause()
+            while not self._stop.is_set() and not self._has_room():
+                self._show(self.board)
+
+    def _pause(self) -> None:
+        """The disk is full."""
+        if self._full_at is None:
+            self._full_at = shutil.disk_usage(self._plan.output).free
+            self.board.paused = "the disk is full"
+            self._say(
+                f"the disk of {self._plan.output} is full: paused until there are {ROOM_BYTES >> 20} MB more; what is "
+                "done is safe, Ctrl-C ends and --resume goes on"
+            )

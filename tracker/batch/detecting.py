@@ -1,0 +1,132 @@
+"""The first pass over a video: every frame through the detector, into the spool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from threading import Event
+
+from tracker.batch.job import Job
+from tracker.batch.spool import SEGMENT, About, Sight, Spool, packed
+from tracker.capture import Source, open_source
+from tracker.config import SteadySettings
+from tracker.detect import share_cores
+from tracker.interfaces import Detector
+from tracker.pipeline import detected
+from tracker.structures import Detections, Frame, StreamInfo
+from tracker.track.cues import NO_CUES, Observer
+from tracker.track.table import usable
+
+Report = Callable[[int], None]
+OpenDetector = Callable[[Source], Detector]
+
+
+def open_video(job: Job, stop: Event) -> Source:
+    """The frames of the job's video that are not in its spool, and some before them."""
+    spool = Spool(job.plan.spools, job.video.name)
+    last = None if spool.whole else spool.last()
+    mark = None if last is None else spool.mark(last.index)
+    return open_source(str(job.video.path), stop=stop, mark=mark)
+
+
+def detect_video(
+    job: Job, source: Source, open_detector: OpenDetector, stop: Event, report: Report = lambda frames: None
+) -> bool:  # fmt: skip
+    """Fill the spool from where it ends; True: it is whole, False: `stop` was set before.
+
+    Segments have fixed bounds, and at each of them what is kept of the pictures begins again, so what is written does
+    not depend on where a run was killed.
+
+    Args:
+        open_detector: called when frames are missing.
+        report: told how many frames are safe on the disk.
+
+    Raises:
+        TrackerError: what ended it; the segments before stay.
+    """
+    spool = Spool(job.plan.spools, job.video.name)
+    if spool.whole:
+        return True
+    frames = Remaining(source, spool.reached(), job.plan.stride)
+    looker, segment = _Looker(job, frames, spool.last()), list[Sight]()
+    detector = open_detector(source)
+    workers = share_cores(job.plan.settings.detect, live=False).workers
+    with closing(detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride)) as pairs:
+        for frame, found, _ in pairs:
+            segment.append(looker.see(frame, found))
+            if len(segment) == SEGMENT:
+                spool.add(segment, source.report.faults)
+                segment = []
+                report(frame.index + 1)
+    if stop.is_set():
+        return False
+    if segment:
+        spool.add(segment)
+    info = source.info
+    rate = str(info.frame_rate or "")
+    spool.finish(About(info.width, info.height, rate, tuple(detector.class_names), tuple(source.warnings)))
+    report(spool.reached())
+    return True
+
+
+class Remaining:
+    """The frames of a source behind those that are done.
+
+    Attributes:
+        before: the last of those done that the detector saw; None at the beginning.
+    """
+
+    def __init__(self, source: Source, done: int, stride: int) -> None:
+        """`done` frames are passed over."""
+        self._source, self._done, self._stride = source, done, stride
+        self.before: Frame | None = None
+
+    @property
+    def info(self) -> StreamInfo:
+        """As of the source."""
+        return self._source.info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames from number `done` on."""
+        for frame in self._source:
+            if frame.index >= self._done:
+                yield frame
+            elif frame.index % self._stride == 0:
+                self.before = frame
+
+    def close(self) -> None:
+        """As of the source."""
+        self._source.close()
+
+
+class _Looker:
+    """Takes from each picture what the association wants of it."""
+
+    def __init__(self, job: Job, frames: Remaining, last: Sight | None) -> None:
+        """`last`: the last sight of the spool, of `frames.before`, if the spool has begun."""
+        settings = job.plan.settings.tracker
+        self._observer = Observer(with_looks(settings)) if isinstance(settings, SteadySettings) else None
+        self._frames = frames
+        self._found = last.found if last is not None and last.found is not None else Detections.empty()
+        self._before: Frame | None = None
+
+    def see(self, frame: Frame, found: Detections | None) -> Sight:
+        """Of the next frame; `found` is None where the stride passed it over."""
+        if found is None:
+            return Sight(frame.index, frame.time_s, frame.duration_s, None, ticks=frame.picture.pts)
+        found = usable(found, 0.0)
+        before = self._before or self._frames.before
+        cues = NO_CUES
+        if self._observer is not None:
+            first_of_segment = before is not None and before.index // SEGMENT != frame.index // SEGMENT
+            if first_of_segment and before is not None:
+                self._observer.begin_again(before, self._found)
+            cues = self._observer.read(frame, found)
+        self._before, self._found = frame, found
+        looks = packed(cues.vectors) if len(found) else None
+        return Sight(frame.index, frame.time_s, frame.duration_s, found, cues.motion, looks, frame.picture.pts)
+
+
+def with_looks(settings: SteadySettings) -> SteadySettings:
+    """Appearance as the offline association has it."""
+    return settings.model_copy(update={"appearance": "colour"}) if settings.appearance == "auto" else settings

@@ -1,0 +1,124 @@
+"""From what the user named to the videos of an archive, each with a name of its own and a fingerprint."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracker.errors import SourceError, UsageError
+
+SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".vob", ".wmv", ".flv",
+     ".3gp", ".ogv", ".mxf", ".dav", ".asf")
+)  # fmt: skip
+"""Of the files of a folder, those taken for videos; a file that is named itself may have any."""
+ENDS_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Video:
+    """One input.
+
+    Attributes:
+        name: what its outputs are named by; unique in the archive.
+        path: where it lies.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a file was when it was first seen. Two files with one `digest` and `size` count as the same."""
+
+    size: int
+    modified_ns: int
+    digest: str
+
+
+def fingerprint(path: Path, *, whole: bool = False) -> Fingerprint:
+    """SHA-256 of the first and the last MiB, or of the whole file.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            if whole:
+                while chunk := file.read(ENDS_BYTES):
+                    digest.update(chunk)
+            else:
+                digest.update(file.read(ENDS_BYTES))
+                file.seek(max(stat.st_size - ENDS_BYTES, 0))
+                digest.update(file.read(ENDS_BYTES))
+    except OSError as error:
+        raise SourceError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    return Fingerprint(stat.st_size, stat.st_mtime_ns, ("all:" if whole else "ends:") + digest.hexdigest())
+
+
+def find_videos(inputs: Sequence[str], output: Path) -> list[Video]:
+    """The videos of files, folders (with their subfolders) and globs, in a steady order, each once.
+
+    What lies in `output` is none: it may be inside a folder that is named.
+
+    Raises:
+        UsageError: an input that is not there, or no video at all.
+    """
+    found: dict[Path, str] = {}  # resolved -> its place below the input that named it
+    inside = output.resolve()
+    for text in inputs:
+        for path, place in _expand(text):
+            resolved = path.resolve()
+            if not resolved.is_relative_to(inside):
+                found.setdefault(resolved, place)
+    if not found:
+        shown = ", ".join(f"'{text}'" for text in inputs[:3])
+        raise UsageError(f"no video in {shown}; wanted video files, folders of them, or globs such as 'clips/*.mp4'")
+    paths = sorted(found, key=lambda path: (found[path], str(path)))
+    return [Video(name, path) for name, path in zip(_names([found[path] for path in paths]), paths, strict=True)]
+
+
+def _expand(text: str) -> Iterable[tuple[Path, str]]:
+    """Paths of one input with their places below it. Raises UsageError."""
+    path = Path(text)
+    if path.is_dir():
+        below = (Path(folder, name) for folder, _, names in os.walk(path, followlinks=False) for name in names)
+        return [(one, one.relative_to(path).as_posix()) for one in below if _is_video(one)]
+    if path.exists():
+        return [(path, path.name)]
+    if glob.has_magic(text):
+        return [(Path(one), Path(one).name) for one in glob.glob(text, recursive=True) if _is_video(Path(one))]
+    raise UsageError(f"no such file or folder: '{text}'; check the path")
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file of a folder is taken. Hidden ones, such as the `._x.mp4` of macOS, are not."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _names(places: Sequence[str]) -> list[str]:
+    """A name of its own for each place: its stem, with as much of the folders and the suffix as it takes."""
+    stems = [Path(place).stem for place in places]
+    folders = ["__".join(Path(place).with_suffix("").parts) for place in places]
+    full = ["__".join(Path(place).parts) for place in places]
+    names = list(stems)
+    for longer in (folders, full):
+        # Some file systems take upper for lower case.
+        taken = Counter(name.casefold() for name in names)
+        names = [more if taken[name.casefold()] > 1 else name for name, more in zip(names, longer, strict=True)]
+    used: set[str] = set()
+    for k, name in enumerate(names):
+        number, unique = 2, name
+        while unique.casefold() in used:
+            unique, number = f"{name}~{number}", number + 1
+        names[k] = unique
+        used.add(unique.casefold())
+    return names

@@ -1,0 +1,114 @@
+"""One video of an archive: what is to be done, and what came of it. Both travel between processes and machines."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tracker import __version__
+from tracker.batch.inputs import Video
+from tracker.config import DetectSettings, Settings
+from tracker.detect import share_cores
+from tracker.detect.detector import EngineDetector
+
+DONE, FAILED, STOPPED, FULL, CRASHED = "done", "failed", "stopped", "disk full", "crashed"
+"""How a job ends; after STOPPED, FULL and CRASHED it may go on from where it was."""
+CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm", "sve")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is the same for all videos of an archive.
+
+    Attributes:
+        output: the archive's folder.
+        settings: as of `tracker run`.
+        formats: names of `tracker.exports`.
+        stride: the detector sees every `stride`-th frame; boxes between are interpolated.
+        require: the runtime that must run, or None.
+        pinned: what the archive was begun with (`identity`), or None while nobody knows.
+        video: also an annotated video.
+        crops: at most so many pictures of each track.
+    """
+
+    output: Path
+    settings: Settings
+    formats: tuple[str, ...]
+    stride: int = 1
+    require: str | None = None
+    pinned: dict[str, Any] | None = None
+    video: bool = False
+    crops: int = 0
+
+    @property
+    def spools(self) -> Path:
+        """Where the detections are."""
+        return self.output / "spool"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video and the plan for it."""
+
+    video: Video
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        state: DONE, FAILED, STOPPED or FULL.
+        reason: of all but DONE, one line.
+        frames: safe on the disk.
+        identity: what the detector really was; None where it was not needed.
+        warnings: what was wrong with the video, one line each.
+        figures: of a finished one, for manifest and report.
+        wall_s: of this attempt.
+    """
+
+    state: str
+    reason: str = ""
+    frames: int = 0
+    identity: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def identity(detector: EngineDetector, settings: DetectSettings) -> dict[str, Any]:
+    """All that detections depend on besides settings and pictures: two runs alike in it find the same, bit for bit."""
+    engine = detector.engine
+    return {
+        "tracker": __version__,
+        "model": detector.identity.name,
+        "sha256": detector.identity.sha256,
+        "runtime": engine.runtime,
+        "precision": engine.precision,
+        "device": engine.device,
+        "threads": share_cores(settings, live=False).threads,
+        "cpu": cpu_kind() if engine.device == "cpu" else "",
+    }
+
+
+def cpu_kind() -> str:
+    """Architecture and the instructions that inference libraries choose their kernels by."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = platform.processor()
+    words = set(text.split())
+    return " ".join([platform.machine(), *(flag for flag in CPU_FLAGS if flag in words)])
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is not the same, one phrase each: "precision bf16 before, fp32 now"."""
+    keys = [*before, *(key for key in now if key not in before)]
+    return [f"{key} {before.get(key)} before, {now.get(key)} now" for key in keys if before.get(key) != now.get(key)]

@@ -1,0 +1,191 @@
+"""Worker processes on this machine: each has its share of the cores, and a crash takes only one video along."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from tracker.batch.job import CRASHED, Job, Outcome
+from tracker.batch.work import Worker
+from tracker.errors import RequirementError
+
+SPAWN = get_context("spawn")  # a forked copy of OpenVINO's threads would hang
+END_S = 10.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """So many frames of a job are safe on the disk."""
+
+    job: Job
+    frames: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job is over."""
+
+    job: Job
+    outcome: Outcome
+
+
+class Slot:
+    """One worker process and the job it has."""
+
+    def __init__(self, number: int, cores: tuple[int, ...]) -> None:
+        """Nothing is started before the first job. `cores`: that the process may use; none: all."""
+        self._name, self._cores = f"annotate-{number}", cores
+        self._process: BaseProcess | None = None
+        self.pipe: connection.Connection | None = None
+        self.job: Job | None = None
+
+    def submit(self, job: Job) -> None:
+        """Give it a job."""
+        if self._process is None or self.pipe is None:
+            self.pipe, theirs = SPAWN.Pipe()
+            # Not a daemon: those get no time to stop.
+            self._process = SPAWN.Process(target=serve, args=(theirs, self._cores), name=self._name)
+            self._process.start()
+            theirs.close()
+        self.job = job
+        with suppress(OSError):  # a process that died just now is seen at the next poll
+            self.pipe.send(job)
+
+    def receive(self) -> Progress | Finished | None:
+        """What the process says; None: a late word about a job that is over. Raises RequirementError."""
+        assert self.pipe is not None, "only started processes are asked"
+        try:
+            kind, content = self.pipe.recv()
+        except (EOFError, OSError):
+            return self._died()
+        if kind == "requirement":
+            raise RequirementError(content)
+        job = self.job
+        if job is None:
+            return None
+        if kind == "progress":
+            return Progress(job, content)
+        self.job = None
+        return Finished(job, content)
+
+    def stop(self) -> None:
+        """Ask it to end its job at the next frame."""
+        if self.pipe is not None:
+            with suppress(OSError):
+                self.pipe.send("stop")
+
+    def close(self) -> None:
+        """End the process, by force if need be."""
+        if self._process is None or self.pipe is None:
+            return
+        self.pipe.close()
+        self._process.join(END_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process = self.pipe = None
+
+    def _died(self) -> Finished | None:
+        """The process is gone, and the job with it."""
+        assert self._process is not None, "it was started"
+        self._process.join(END_S)
+        code, job = self._process.exitcode, self.job
+        self.close()
+        self.job = None
+        how = f"signal {-code} ({signal.strsignal(-code)})" if code is not None and code < 0 else f"exit code {code}"
+        return None if job is None else Finished(job, Outcome(CRASHED, f"its process died: {how}"))
+
+
+class LocalRunner:
+    """N worker processes."""
+
+    def __init__(self, workers: int) -> None:
+        """`workers` processes share the cores evenly; with more processes than cores each has one."""
+        self._slots = [Slot(number, cores) for number, cores in enumerate(shares(workers))]
+
+    @property
+    def free(self) -> int:
+        """How many jobs it could take now."""
+        return sum(slot.job is None for slot in self._slots)
+
+    def submit(self, job: Job) -> None:
+        """Give a job to a free worker."""
+        next(slot for slot in self._slots if slot.job is None).submit(job)
+
+    def poll(self, timeout_s: float) -> Iterator[Progress | Finished]:
+        """What happened, waiting at most so long for something to happen.
+
+        Raises:
+            RequirementError: a worker has not what the jobs need.
+        """
+        pipes = {slot.pipe: slot for slot in self._slots if slot.pipe is not None}
+        for pipe in connection.wait(list(pipes), timeout_s):
+            event = pipes[pipe].receive()  # type: ignore[index]
+            if event is not None:
+                yield event
+
+    def stop(self) -> None:
+        """Ask all to end their jobs at the next frame; `poll` tells when they have."""
+        for slot in self._slots:
+            slot.stop()
+
+    def close(self) -> None:
+        """End the processes."""
+        for slot in self._slots:
+            slot.close()
+
+
+def shares(workers: int) -> list[tuple[int, ...]]:
+    """Which cores each of so many processes gets; empty where the system cannot say."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [()] * workers
+    cores = sorted(os.sched_getaffinity(0))
+    if workers >= len(cores):
+        return [(cores[k % len(cores)],) for k in range(workers)]
+    return [tuple(cores[k::workers]) for k in range(workers)]
+
+
+def serve(pipe: connection.Connection, cores: tuple[int, ...]) -> None:
+    """What a worker process does: one job after the other, until the pipe ends, be it by the parent's death."""
+    if cores:
+        os.sched_setaffinity(0, cores)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent tells what to do
+    stop, jobs = threading.Event(), queue.Queue[Job | None]()
+    threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
+    worker = Worker(stop)
+    while (job := jobs.get()) is not None:
+        pipe.send(_done(worker, job, pipe))
+    worker.close()
+
+
+def _done(worker: Worker, job: Job, pipe: connection.Connection) -> tuple[str, Any]:
+    """The last word about a job."""
+    try:
+        return "finished", worker.do(job, lambda frames: pipe.send(("progress", frames)))
+    except RequirementError as error:
+        return "requirement", str(error)
+
+
+def _listen(pipe: connection.Connection, jobs: queue.Queue[Job | None], stop: threading.Event) -> None:
+    """Take jobs and "stop" from the pipe. At its end a job in work is left at once: its segments are safe."""
+    try:
+        while True:
+            message = pipe.recv()
+            if message == "stop":
+                stop.set()
+            else:
+                jobs.put(message)
+    except (EOFError, OSError):
+        if stop.is_set():
+            jobs.put(None)
+        else:
+            os._exit(1)

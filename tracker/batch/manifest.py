@@ -1,0 +1,206 @@
+"""What an archive is made of and how far it is: `manifest.sqlite` in its folder.
+
+One process writes it (the folder is locked). Each change is one transaction, so a process killed at any moment leaves
+the state before or after it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tracker.batch.inputs import Fingerprint, Video, fingerprint
+from tracker.batch.job import DONE, FAILED, Outcome, differences
+from tracker.errors import OutputError, SourceError, UsageError, WriteError
+
+NAME, VERSION = "manifest.sqlite", 1
+WAITING = "waiting"
+TABLES = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE videos (
+    name TEXT PRIMARY KEY, path TEXT NOT NULL, size INTEGER, modified_ns INTEGER, digest TEXT,
+    state TEXT NOT NULL, reason TEXT NOT NULL, frames INTEGER NOT NULL, attempts INTEGER NOT NULL, wall_s REAL NOT NULL,
+    warnings TEXT NOT NULL, figures TEXT NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video.
+
+    Attributes:
+        video: name and path.
+        before: its fingerprint; None where it could not be read.
+        state: WAITING, DONE or FAILED.
+        reason: why it failed.
+        frames: safe on the disk.
+        attempts: how often it was begun.
+        wall_s: spent on it, all attempts together.
+        warnings, figures: of the outcome.
+    """
+
+    video: Video
+    before: Fingerprint | None
+    state: str = WAITING
+    reason: str = ""
+    frames: int = 0
+    attempts: int = 0
+    wall_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Manifest:
+    """The manifest of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it, or make an empty one.
+
+        Raises:
+            OutputError: it cannot be made, or is of another version.
+        """
+        self.path = folder / NAME
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+            self._db.execute("PRAGMA synchronous=FULL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._db.executescript(f"BEGIN;{TABLES}PRAGMA user_version={VERSION};COMMIT;")
+            elif version != VERSION:
+                raise OutputError(
+                    f"{self.path} is of another version of tracker (format {version}, this one has {VERSION}); "
+                    "choose another output folder"
+                )
+        except sqlite3.Error as error:
+            raise OutputError(f"{self.path} cannot be used: {error}; choose another output folder") from None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was begun."""
+        return not self.about()
+
+    def about(self) -> dict[str, Any]:
+        """What the archive was begun with: settings, formats, the detector (`identity`)."""
+        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM about")}
+
+    def set_about(self, **values: Any) -> None:
+        """Keep these."""
+        rows = [(key, json.dumps(value, sort_keys=True)) for key, value in values.items()]
+        self._write("INSERT INTO about VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", rows)
+
+    def add(self, videos: Sequence[Video], *, whole: bool) -> None:
+        """Videos that are new, with their fingerprints; one that cannot be read has failed.
+
+        whole: the fingerprint is of the whole file.
+        """
+        rows = []
+        for video in videos:
+            try:
+                print_, state, reason = fingerprint(video.path, whole=whole), WAITING, ""
+            except SourceError as error:
+                print_, state, reason = None, FAILED, str(error)
+            three = (None, None, None) if print_ is None else (print_.size, print_.modified_ns, print_.digest)
+            rows.append((video.name, str(video.path), *three, state, reason, 0, 0, 0.0, "[]", "{}"))
+        self._write(f"INSERT INTO videos VALUES ({', '.join('?' * 12)})", rows)
+
+    def entries(self) -> list[Entry]:
+        """All videos, in the order they were added."""
+        return list(self._entries())
+
+    def begin(self, name: str) -> None:
+        """Count an attempt."""
+        self._write("UPDATE videos SET attempts = attempts + 1 WHERE name = ?", [(name,)])
+
+    def reached(self, name: str, frames: int) -> None:
+        """So many frames are safe on the disk."""
+        self._write("UPDATE videos SET frames = ? WHERE name = ?", [(frames, name)])
+
+    def end(self, name: str, outcome: Outcome) -> None:
+        """What came of an attempt."""
+        state = outcome.state if outcome.state in (DONE, FAILED) else WAITING
+        row = (
+            state, outcome.reason, outcome.frames, outcome.wall_s, json.dumps(outcome.warnings),
+            json.dumps(outcome.figures, sort_keys=True), name,
+        )  # fmt: skip
+        self._write(
+            "UPDATE videos SET state = ?, reason = ?, frames = ?, wall_s = wall_s + ?, warnings = ?, figures = ? "
+            "WHERE name = ?",
+            [row],
+        )
+
+    def again(self, states: Sequence[str]) -> None:
+        """Videos in these states wait once more."""
+        rows = [(WAITING, state) for state in states]
+        self._write("UPDATE videos SET state = ?, reason = '' WHERE state = ?", rows)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _entries(self) -> Iterator[Entry]:
+        for row in self._db.execute("SELECT * FROM videos ORDER BY rowid"):
+            name, path, size, modified_ns, digest, state, reason, frames, attempts, wall_s, warnings, figures = row
+            before = None if digest is None else Fingerprint(size, modified_ns, digest)
+            yield Entry(
+                Video(name, Path(path)), before, state, reason, frames, attempts, wall_s, tuple(json.loads(warnings)),
+                json.loads(figures),
+            )  # fmt: skip
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """One transaction. Raises WriteError."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise WriteError(f"{self.path} could not be written: {error}") from error
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise UsageError, naming each, where the settings are not those that the archive was begun with."""
+    changed = differences(_flat(before), _flat(now))
+    if changed:
+        raise UsageError(
+            f"the settings are not those that this archive was begun with: {'; '.join(changed)}; use the same ones, "
+            "--retrack where only the tracker changed, or a new output folder"
+        )
+
+
+def check_unchanged(entries: Sequence[Entry]) -> None:
+    """Raise UsageError, naming each, where a video is not the file it was; one that is done may be gone."""
+    changed = []
+    for entry in entries:
+        before = entry.before
+        if before is None or entry.state == FAILED or (entry.state == DONE and not entry.video.path.exists()):
+            continue
+        try:
+            now = fingerprint(entry.video.path, whole=before.digest.startswith("all:"))
+        except SourceError as error:
+            changed.append(str(error))
+            continue
+        if (now.size, now.digest) != (before.size, before.digest):
+            changed.append(f"{entry.video.path} ({before.size} bytes before, {now.size} now)")
+    if changed:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        raise UsageError(
+            f"inputs changed since the archive was begun: {'; '.join(changed[:5])}{more}; put the old files back, or "
+            "start a new output folder"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings -> dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return flat

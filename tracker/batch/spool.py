@@ -1,0 +1,276 @@
+"""What the detector saw of one video, on the disk: Parquet, one row a frame, in segments of a fixed length.
+
+A segment is there whole or not at all, so a job that was killed goes on behind the last one. When all are there they
+become one file. Tracking reads nothing else, so it can be done again with other settings and without the video.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.capture.mark import Mark
+from tracker.errors import RequirementError, TrackerError, WriteError
+from tracker.structures import Detections
+
+Array = NDArray[Any]
+SEGMENT = 512  # frames
+ABOUT, FAULTS = b"tracker", b"faults"  # notes of a whole spool, of a segment
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was seen of one frame.
+
+    Attributes:
+        index, time_s, duration_s: of the frame.
+        found: its detections; None where the stride passed the frame over.
+        motion: (2, 3) float64 from the frame before to this one, or None, see `tracker.track.motion`.
+        looks: (N, D) int8, what the detections look like, or None; see `packed` and `unpacked`.
+        ticks: PTS of the picture, None where it has none.
+    """
+
+    index: int
+    time_s: float
+    duration_s: float
+    found: Detections | None
+    motion: Array | None = None
+    looks: Array | None = field(default=None, repr=False)
+    ticks: int | None = None
+
+
+def packed(vectors: Array | None) -> Array | None:
+    """Vectors (N, D) as int8, each by its own largest number."""
+    if vectors is None:
+        return None
+    largest = np.maximum(np.abs(vectors).max(1, keepdims=True, initial=0), 1e-9)
+    small: Array = np.rint(vectors * (127 / largest)).astype(np.int8)
+    return small
+
+
+def unpacked(looks: Array | None) -> Array | None:
+    """Vectors (N, D) float32 of length 1, or of zeros."""
+    if looks is None:
+        return None
+    vectors = looks.astype(np.float32)
+    scaled: Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6))
+    return scaled
+
+
+@dataclass(frozen=True)
+class About:
+    """The video of a spool.
+
+    Attributes:
+        width, height: pixels.
+        frame_rate: nominal frames a second as a fraction, "" where there is none.
+        class_names: of the class ids.
+        warnings: what was wrong with the video, one line each.
+    """
+
+    width: int
+    height: int
+    frame_rate: str
+    class_names: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class Spool:
+    """The spool of one video: `folder/NAME.parquet` when whole, `folder/NAME/FIRST.parquet` before."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Nothing is read or made yet."""
+        self.path, self._parts = folder / f"{name}.parquet", folder / name
+
+    @property
+    def whole(self) -> bool:
+        """Whether every frame is there."""
+        return self.path.is_file()
+
+    def reached(self) -> int:
+        """How many frames are safe on the disk, from the first on without a gap."""
+        if self.whole:
+            return _rows(self.path)
+        return sum(_rows(path) for path in self._segments())
+
+    def last(self) -> Sight | None:
+        """The last frame on the disk that the detector saw."""
+        for path in reversed(self._segments()):
+            seen = [sight for sight in _sights(_parquet().read_table(path)) if sight.found is not None]
+            if seen:
+                return seen[-1]
+        return None
+
+    def mark(self, index: int) -> Mark | None:
+        """Where to go on in the video: from frame `index` on. None where the video was faulty up to there."""
+        import pyarrow as pa
+
+        if self.whole and self.about().warnings:
+            return None
+        paths = [self.path] if self.whole else self._segments()
+        tables = [_parquet().read_table(path, columns=["ticks", "time_s"]) for path in paths]
+        read = pa.concat_tables([table.replace_schema_metadata() for table in tables]).slice(0, index + 1)
+        faults = sum(int((table.schema.metadata or {}).get(FAULTS, b"0")) for table in tables)
+        if faults or read["ticks"].null_count:
+            return None
+        return Mark(read["ticks"].to_pylist(), read["time_s"].to_pylist())
+
+    def add(self, sights: Sequence[Sight], faults: int = 0) -> None:
+        """Keep a segment: on the disk when this returns.
+
+        faults: of the source so far, whatever they were.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
+        target = self._parts / f"{sights[0].index:09d}.parquet"
+        temporary = target.with_suffix(".partial")
+        try:
+            self._parts.mkdir(parents=True, exist_ok=True)
+            _write(temporary, [_table(sights)], {FAULTS: str(faults)})
+            os.replace(temporary, target)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _failed(target, error) from error
+
+    def finish(self, about: About) -> None:
+        """All segments become one file. Raises WriteError."""
+        temporary = self.path.with_suffix(".partial")
+        try:
+            tables = (_parquet().read_table(path) for path in self._segments())
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _write(temporary, tables, {ABOUT: json.dumps(asdict(about))})
+            os.replace(temporary, self.path)
+            shutil.rmtree(self._parts, ignore_errors=True)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _failed(self.path, error) from error
+
+    def __iter__(self) -> Iterator[Sight]:
+        """Every frame of the whole spool, in order; a segment at a time is in memory."""
+        with _parquet().ParquetFile(self.path) as file:
+            for k in range(file.num_row_groups):
+                yield from _sights(file.read_row_group(k))
+
+    def about(self) -> About:
+        """Of the whole spool."""
+        notes: dict[str, Any] = json.loads(_parquet().read_schema(self.path).metadata[ABOUT])
+        return About(**notes | {key: tuple(notes[key]) for key in ("class_names", "warnings")})
+
+    def clear(self) -> None:
+        """Forget all."""
+        shutil.rmtree(self._parts, ignore_errors=True)
+        self.path.unlink(missing_ok=True)
+
+    def _segments(self) -> list[Path]:
+        """The segments that follow one another from the first frame on."""
+        found, next_ = [], 0
+        while (path := self._parts / f"{next_:09d}.parquet").is_file():
+            found.append(path)
+            next_ += SEGMENT
+        return found
+
+
+def _parquet() -> Any:
+    """The library, from the extra. Raises RequirementError."""
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise RequirementError("annotate needs pyarrow: pip install 'tracker[annotate]'") from None
+    return parquet
+
+
+def _schema() -> Any:
+    """Columns; the lists of a row have as many items as it has detections, boxes four times as many."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("index", pa.int64()),
+            ("time_s", pa.float64()),
+            ("duration_s", pa.float64()),
+            ("ticks", pa.int64()),
+            ("boxes", pa.list_(pa.float32())),
+            ("scores", pa.list_(pa.float32())),
+            ("class_ids", pa.list_(pa.int32())),
+            ("motion", pa.list_(pa.float64())),
+            ("looks", pa.binary()),
+        ]
+    )
+
+
+def _table(sights: Sequence[Sight]) -> Any:
+    """Rows of a segment. A frame that was passed over has null detections."""
+    import pyarrow as pa
+
+    found = [sight.found for sight in sights]
+    columns = {
+        "index": [sight.index for sight in sights],
+        "time_s": [sight.time_s for sight in sights],
+        "duration_s": [sight.duration_s for sight in sights],
+        "ticks": [sight.ticks for sight in sights],
+        "boxes": [None if one is None else one.boxes.ravel() for one in found],
+        "scores": [None if one is None else one.scores for one in found],
+        "class_ids": [None if one is None else one.class_ids.astype(np.int32) for one in found],
+        "motion": [None if sight.motion is None else sight.motion.ravel() for sight in sights],
+        "looks": [None if sight.looks is None else sight.looks.tobytes() for sight in sights],
+    }
+    return pa.table(columns, _schema())
+
+
+def _sights(table: Any) -> Iterator[Sight]:
+    """The rows of a table."""
+    index, time_s, duration_s = (table[name].to_numpy() for name in ("index", "time_s", "duration_s"))
+    boxes, scores, class_ids, motion = (_lists(table[name]) for name in ("boxes", "scores", "class_ids", "motion"))
+    looks, ticks = table["looks"].to_pylist(), table["ticks"].to_pylist()
+    for k in range(len(index)):
+        found = None
+        if (box := boxes[k]) is not None:
+            found = Detections(box.reshape(-1, 4), scores[k], class_ids[k].astype(np.int64))
+        moved = None if motion[k] is None else motion[k].reshape(2, 3)
+        seen = looks[k]
+        look = None if seen is None or found is None else np.frombuffer(seen, np.int8).reshape(len(found), -1)
+        yield Sight(int(index[k]), float(time_s[k]), float(duration_s[k]), found, moved, look, ticks[k])
+
+
+def _lists(column: Any) -> list[Any]:
+    """A list column as arrays, None where it is null."""
+    lists = column.combine_chunks()
+    values, offsets = lists.values.to_numpy(zero_copy_only=False), lists.offsets.to_numpy().tolist()
+    there = lists.is_valid().to_numpy(zero_copy_only=False).tolist()
+    return [values[offsets[k] : offsets[k + 1]] if there[k] else None for k in range(len(there))]
+
+
+def _rows(path: Path) -> int:
+    """Rows of a file. Raises TrackerError: it is no Parquet any more."""
+    try:
+        return int(_parquet().read_metadata(path).num_rows)
+    except (OSError, ValueError) as error:
+        raise TrackerError(f"{path} cannot be read ({error}); remove it, what it held is detected again") from None
+
+
+def _write(path: Path, tables: Any, notes: dict[bytes, str]) -> None:
+    """Tables as row groups of one file with notes, on the disk."""
+    schema = _schema().with_metadata(notes)
+    with path.open("wb") as file:
+        with _parquet().ParquetWriter(file, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table.replace_schema_metadata(schema.metadata))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _failed(path: Path, error: OSError) -> WriteError:
+    """The WriteError of what the system said."""
+    return WriteError(f"{path} could not be written: {error.strerror or error}")

@@ -1,0 +1,126 @@
+"""A job from beginning to end: detect what is missing, track, export. Runs in a worker process or on a Ray node."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event
+from time import perf_counter
+from typing import Any
+
+from tracker.batch.detecting import detect_video, open_video
+from tracker.batch.finishing import finish_video
+from tracker.batch.job import DONE, FAILED, FULL, STOPPED, Job, Outcome, Plan, differences, identity
+from tracker.batch.spool import Spool
+from tracker.capture import Source
+from tracker.detect import open_detector
+from tracker.detect.detector import EngineDetector, cores
+from tracker.errors import Interrupted, RequirementError, TrackerError
+
+Report = Callable[[int], None]
+
+
+class Worker:
+    """Does one job after the other, and keeps the detector for the next one of the same picture size."""
+
+    def __init__(self, stop: Event, share: int = 0) -> None:
+        """`stop` ends a job at the next frame; so many cores are its share, 0: all that the process may use."""
+        self._stop, self._cores = stop, share or cores()
+        self._key: tuple[Any, ...] = ()
+        self._detector: EngineDetector | None = None
+
+    def do(self, job: Job, report: Report = lambda frames: None) -> Outcome:
+        """Do a job; what goes wrong is told in the outcome.
+
+        Raises:
+            RequirementError: the runtime is not there, or not what the archive was begun with: no other job would do.
+        """
+        job = replace(job, plan=self._shared(job.plan))
+        began, spool = perf_counter(), Spool(job.plan.spools, job.video.name)
+        state, reason, known = DONE, "", Outcome(DONE)
+        try:
+            known = self._do(job, spool, report)
+        except RequirementError:
+            raise
+        except Interrupted:
+            state = STOPPED
+        except TrackerError as error:
+            state, reason = (FULL if is_full(error) else FAILED), str(error)
+        except (OSError, MemoryError, ValueError, RuntimeError) as error:
+            state, reason = (FULL if is_full(error) else FAILED), f"{type(error).__name__}: {error}"
+        frames = known.frames or _reached(spool)
+        return Outcome(
+            known.state if state == DONE else state, reason, frames, known.identity, known.warnings, known.figures,
+            round(perf_counter() - began, 3),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Let go of the detector."""
+        if self._detector is not None:
+            self._detector.close()
+        self._detector, self._key = None, ()
+
+    def _do(self, job: Job, spool: Spool, report: Report) -> Outcome:
+        """The same; raises what goes wrong."""
+        who: dict[str, Any] | None = None
+
+        def opened(source: Source) -> EngineDetector:
+            nonlocal who
+            detector = self._open(job.plan, source)
+            who = identity(detector, job.plan.settings.detect)
+            check_pinned(job.plan.pinned, who)
+            return detector
+
+        if not spool.whole:
+            with open_video(job, self._stop) as source:
+                if not detect_video(job, source, opened, self._stop, report):
+                    return Outcome(STOPPED, frames=spool.reached(), identity=who)
+        figures = finish_video(job, spool, self._stop)
+        warnings = tuple(spool.about().warnings)
+        return Outcome(DONE, frames=figures["frames"], identity=who, warnings=warnings, figures=figures)
+
+    def _shared(self, plan: Plan) -> Plan:
+        """The plan for this share of the machine: one thread an inference, so that no share changes what is found."""
+        settings = plan.settings.detect
+        own = {"workers": settings.workers or self._cores, "threads": settings.threads or 1}
+        detect = settings.model_copy(update=own)
+        return replace(plan, settings=plan.settings.model_copy(update={"detect": detect}))
+
+    def _open(self, plan: Plan, source: Source) -> EngineDetector:
+        """The detector for this source, one picture and one thread an inference, from the last job if it fits."""
+        size = None if source.varied else (source.info.width, source.info.height)
+        settings = plan.settings.detect
+        key = (settings, size, plan.require)
+        if self._detector is None or key != self._key:
+            self.close()
+            self._detector, _ = open_detector(settings, size, require=plan.require)
+            self._key = key
+        return self._detector
+
+
+def check_pinned(pinned: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """Raise RequirementError unless the archive was begun with just this."""
+    if pinned is not None and (other := differences(pinned, now)):
+        raise RequirementError(
+            f"the archive was begun with another detector: {', '.join(other)}; go on where it was begun, or start a "
+            "new output folder"
+        )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk without room is behind an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _reached(spool: Spool) -> int:
+    """How many frames are safe; 0 where that cannot be told."""
+    try:
+        return spool.reached()
+    except TrackerError:
+        return 0

@@ -1,0 +1,8 @@
+"""The report of an archive: a summary of each video, and the HTML page made of them."""
+
+from __future__ import annotations
+
+from tracker.report.page import report, write_report
+from tracker.report.summary import VideoSummary, shrunk, summarise, telling_frames
+
+__all__ = ["VideoSummary", "report", "shrunk", "summarise", "telling_frames", "write_report"]
