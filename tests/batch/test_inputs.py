@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tracker.batch.inputs import find_videos, fingerprint
+from tracker.batch.inputs import Video, find_videos, fingerprint
 from tracker.errors import SourceError, UsageError
 
 
@@ -64,11 +64,13 @@ def test_nothing_there_is_told_in_one_line(wrong: str, tmp_path: Path) -> None:
 
 def test_a_fingerprint_tells_files_apart_by_their_ends_or_by_all(tmp_path: Path) -> None:
     large = bytes(3 << 20)
-    one, same = put(tmp_path / "a", large), put(tmp_path / "b", large)
-    middle = put(tmp_path / "c", large[: 3 << 19] + b"!" + large[(3 << 19) + 1 :])
-    end = put(tmp_path / "d", large[:-1] + b"!")
+    contents = {
+        "one": large, "same": large, "end": large[:-1] + b"!",
+        "middle": large[: 3 << 19] + b"!" + large[(3 << 19) + 1 :],
+    }  # fmt: skip
+    one, same, end, middle = (Video(name, put(tmp_path / name, content)) for name, content in contents.items())
     assert fingerprint(one).digest == fingerprint(same).digest == fingerprint(middle).digest
     assert fingerprint(one).digest != fingerprint(end).digest
     assert fingerprint(one, whole=True).digest != fingerprint(middle, whole=True).digest
     with pytest.raises(SourceError, match="cannot be read"):
-        fingerprint(tmp_path / "none")
+        fingerprint(Video("none", tmp_path / "none"))

@@ -146,6 +146,16 @@ def test_nothing_but_broken_videos_is_bad_input(archive: Path, tmp_path: Path) -
     assert done.returncode == 2 and "no video could be annotated; broken: " in last(done)
 
 
+def test_an_address_gives_what_the_file_gives(archive: Path, tmp_path: Path) -> None:
+    done = annotate(f"file://{archive}/in/street.mp4", "--output", tmp_path / "out", "--format", "jsonl")
+    assert done.returncode == 0, done.stderr
+    place = "jsonl/street.jsonl"
+    assert filecmp.cmp(tmp_path / "out" / place, archive / "out" / place, shallow=False)
+    assert not (tmp_path / "out" / "fetched").exists()
+    refused = annotate(archive / "in", "--output", "s3://bucket/labels", cwd=tmp_path)
+    assert refused.returncode == 2 and "needs a disk" in refused.stderr and not (tmp_path / "s3:").exists()
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_ended_in_the_middle_and_resumed_it_is_the_same(how: signal.Signals, archive: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tracker", "annotate", str(archive / "in"), "--output", str(tmp_path / "out"),

@@ -8,8 +8,11 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
+from tracker.batch.remote import digest as remote_digest
+from tracker.batch.remote import expand, is_remote
+from tracker.capture.masking import mask_credentials
 from tracker.errors import SourceError, UsageError
 
 SUFFIXES = frozenset(
@@ -26,11 +29,23 @@ class Video:
 
     Attributes:
         name: what its outputs are named by; unique in the archive.
-        path: where it lies.
+        path: where it lies; of a remote one, its name until it is fetched.
+        url: of a remote one, else "".
     """
 
     name: str
     path: Path
+    url: str = ""
+
+    @property
+    def place(self) -> str:
+        """Path or address."""
+        return self.url or str(self.path)
+
+    @classmethod
+    def at(cls, name: str, place: str) -> Video:
+        """Of a path or an address."""
+        return cls(name, Path(PurePosixPath(place).name), place) if is_remote(place) else cls(name, Path(place))
 
 
 @dataclass(frozen=True)
@@ -42,13 +57,17 @@ class Fingerprint:
     digest: str
 
 
-def fingerprint(path: Path, *, whole: bool = False) -> Fingerprint:
+def fingerprint(video: Video, *, whole: bool = False) -> Fingerprint:
     """SHA-256 of the first and the last MiB, or of the whole file.
 
     Raises:
         SourceError: it cannot be read.
     """
-    digest = hashlib.sha256()
+    kind = "all:" if whole else "ends:"
+    if video.url:
+        size, sha = remote_digest(video.url, ENDS_BYTES, whole=whole)
+        return Fingerprint(size, 0, kind + sha)
+    path, digest = video.path, hashlib.sha256()
     try:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
@@ -61,7 +80,7 @@ def fingerprint(path: Path, *, whole: bool = False) -> Fingerprint:
                 digest.update(file.read(ENDS_BYTES))
     except OSError as error:
         raise SourceError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    return Fingerprint(stat.st_size, stat.st_mtime_ns, ("all:" if whole else "ends:") + digest.hexdigest())
+    return Fingerprint(stat.st_size, stat.st_mtime_ns, kind + digest.hexdigest())
 
 
 def find_videos(inputs: Sequence[str], output: Path) -> list[Video]:
@@ -72,18 +91,22 @@ def find_videos(inputs: Sequence[str], output: Path) -> list[Video]:
     Raises:
         UsageError: an input that is not there, or no video at all.
     """
-    found: dict[Path, str] = {}  # resolved -> its place below the input that named it
+    found: dict[str, str] = {}  # path or address -> its place below the input that named it
     inside = output.resolve()
     for text in inputs:
+        if is_remote(text):
+            for url, place in expand(text, has_suffix):
+                found.setdefault(url, place)
+            continue
         for path, place in _expand(text):
             resolved = path.resolve()
             if not resolved.is_relative_to(inside):
-                found.setdefault(resolved, place)
+                found.setdefault(str(resolved), place)
     if not found:
-        shown = ", ".join(f"'{text}'" for text in inputs[:3])
+        shown = ", ".join(f"'{mask_credentials(text)}'" for text in inputs[:3])
         raise UsageError(f"no video in {shown}; wanted video files, folders of them, or globs such as 'clips/*.mp4'")
-    paths = sorted(found, key=lambda path: (found[path], str(path)))
-    return [Video(name, path) for name, path in zip(_names([found[path] for path in paths]), paths, strict=True)]
+    where = sorted(found, key=lambda one: (found[one], one))
+    return [Video.at(name, one) for name, one in zip(_names([found[one] for one in where]), where, strict=True)]
 
 
 def _expand(text: str) -> Iterable[tuple[Path, str]]:
@@ -100,8 +123,13 @@ def _expand(text: str) -> Iterable[tuple[Path, str]]:
 
 
 def _is_video(path: Path) -> bool:
-    """Whether a file of a folder is taken. Hidden ones, such as the `._x.mp4` of macOS, are not."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    """Whether a file of a folder is taken."""
+    return has_suffix(path) and path.is_file()
+
+
+def has_suffix(path: PurePath) -> bool:
+    """Whether it is called like a video. Hidden files, such as the `._x.mp4` of macOS, are not."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _names(places: Sequence[str]) -> list[str]:

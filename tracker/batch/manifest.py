@@ -15,6 +15,7 @@ from typing import Any
 
 from tracker.batch.inputs import Fingerprint, Video, fingerprint
 from tracker.batch.job import DONE, FAILED, Outcome, differences
+from tracker.capture.masking import mask_credentials
 from tracker.errors import OutputError, SourceError, UsageError, WriteError
 
 NAME, VERSION = "manifest.sqlite", 1
@@ -101,11 +102,11 @@ class Manifest:
         rows = []
         for video in videos:
             try:
-                print_, state, reason = fingerprint(video.path, whole=whole), WAITING, ""
+                print_, state, reason = fingerprint(video, whole=whole), WAITING, ""
             except SourceError as error:
                 print_, state, reason = None, FAILED, str(error)
             three = (None, None, None) if print_ is None else (print_.size, print_.modified_ns, print_.digest)
-            rows.append((video.name, str(video.path), *three, state, reason, 0, 0, 0.0, "[]", "{}"))
+            rows.append((video.name, video.place, *three, state, reason, 0, 0, 0.0, "[]", "{}"))
         self._write(f"INSERT INTO videos VALUES ({', '.join('?' * 12)})", rows)
 
     def entries(self) -> list[Entry]:
@@ -147,7 +148,7 @@ class Manifest:
             name, path, size, modified_ns, digest, state, reason, frames, attempts, wall_s, warnings, figures = row
             before = None if digest is None else Fingerprint(size, modified_ns, digest)
             yield Entry(
-                Video(name, Path(path)), before, state, reason, frames, attempts, wall_s, tuple(json.loads(warnings)),
+                Video.at(name, path), before, state, reason, frames, attempts, wall_s, tuple(json.loads(warnings)),
                 json.loads(figures),
             )  # fmt: skip
 
@@ -178,15 +179,16 @@ def check_unchanged(entries: Sequence[Entry]) -> None:
     changed = []
     for entry in entries:
         before = entry.before
-        if before is None or entry.state == FAILED or (entry.state == DONE and not entry.video.path.exists()):
+        gone = entry.state == DONE and (entry.video.url or not entry.video.path.exists())
+        if before is None or entry.state == FAILED or gone:
             continue
         try:
-            now = fingerprint(entry.video.path, whole=before.digest.startswith("all:"))
+            now = fingerprint(entry.video, whole=before.digest.startswith("all:"))
         except SourceError as error:
             changed.append(str(error))
             continue
         if (now.size, now.digest) != (before.size, before.digest):
-            changed.append(f"{entry.video.path} ({before.size} bytes before, {now.size} now)")
+            changed.append(f"{mask_credentials(entry.video.place)} ({before.size} bytes before, {now.size} now)")
     if changed:
         more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UsageError(

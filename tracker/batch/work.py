@@ -12,6 +12,7 @@ from typing import Any
 from tracker.batch.detecting import detect_video, open_video
 from tracker.batch.finishing import finish_video
 from tracker.batch.job import DONE, FAILED, FULL, STOPPED, Job, Outcome, Plan, differences, identity
+from tracker.batch.remote import fetched
 from tracker.batch.spool import Spool
 from tracker.capture import Source
 from tracker.detect import open_detector
@@ -40,7 +41,7 @@ class Worker:
         began, spool = perf_counter(), Spool(job.plan.spools, job.video.name)
         state, reason, known = DONE, "", Outcome(DONE)
         try:
-            known = self._do(job, spool, report)
+            known = self._fetch_and_do(job, spool, report)
         except RequirementError:
             raise
         except Interrupted:
@@ -60,6 +61,14 @@ class Worker:
         if self._detector is not None:
             self._detector.close()
         self._detector, self._key = None, ()
+
+    def _fetch_and_do(self, job: Job, spool: Spool, report: Report) -> Outcome:
+        """The same; raises what goes wrong. A remote video is here while it is worked on."""
+        if not job.video.url or (spool.whole and not (job.plan.video or job.plan.crops)):
+            return self._do(job, spool, report)
+        target = job.plan.output / "fetched" / f"{job.video.name}{job.video.path.suffix}"
+        with fetched(job.video.url, target) as path:
+            return self._do(replace(job, video=replace(job.video, path=path)), spool, report)
 
     def _do(self, job: Job, spool: Spool, report: Report) -> Outcome:
         """The same; raises what goes wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from tracker.exports.sink import Sink
 from tracker.report import VideoSummary, write_report
 
 LOCK = "manifest.lock"
+REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # of an address, what is left of it as a path
 WORKER_BYTES = 700 << 20
 """Memory that a worker is reckoned with."""
 OURS = (
@@ -50,9 +52,13 @@ class ArchiveSession:
     """Everything of one `tracker annotate`."""
 
     def __init__(self, settings: Settings, flags: Mapping[str, Any], stop: Event) -> None:
-        """Make the folder. Raises OutputError."""
+        """Make the folder. Raises OutputError, UsageError."""
         self.settings, self.flags, self.stop = settings, flags, stop
         self.folder: Path = flags["output"]
+        if REMOTE.match(str(self.folder)):
+            raise UsageError(
+                f"--output {self.folder}: work in progress needs a disk; give a folder, and copy it at the end"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -161,14 +167,14 @@ class ArchiveSession:
         check_same({key: before.get(key) for key in fixed}, {key: now[key] for key in fixed})
         entries = manifest.entries()
         check_unchanged(entries)
-        known = {entry.video.path for entry in entries}
-        new = [video for video in find_videos(self.flags["inputs"], self.folder) if video.path not in known]
+        known = {entry.video.place for entry in entries}
+        new = [video for video in find_videos(self.flags["inputs"], self.folder) if video.place not in known]
         if new:
             taken = {entry.video.name.casefold() for entry in entries}
             clash = [video for video in new if video.name.casefold() in taken]
             if clash:
                 raise UsageError(
-                    f"{clash[0].path} is new, and its name {clash[0].name} is another's in {self.folder}; annotate it "
+                    f"{clash[0].place} is new, and its name {clash[0].name} is another's in {self.folder}; annotate it "
                     "into a folder of its own"
                 )
             say(f"notice: {len(new)} new video{'s' if len(new) > 1 else ''}")

@@ -66,6 +66,16 @@ def test_a_browser_logs_in_and_out(locked: Site) -> None:
     assert "Max-Age=0" in headers["set-cookie"]
 
 
+def test_cookies_of_others_do_not_lock_out(locked: Site) -> None:
+    ours = log_in(locked, TOKEN)[1]["set-cookie"].partition(";")[0]
+    name, _, value = ours.partition("=")
+    for shown, status in (
+        (f'theirs={{"a": "b"}}; {ours}', 200), (f"=; \x7f; {ours}; also", 200), (f'{name}="{value}"', 200),
+        (f"{name}x={value}", 401), (f"{name}=", 401), (name, 401),
+    ):  # fmt: skip
+        assert locked.ask("/api/status", headers={"Authorization": "", "Cookie": shown})[0] == status, shown
+
+
 def test_behind_tls_the_cookie_stays_there(locked: Site) -> None:
     host = f"127.0.0.1:{locked.port}"
     assert "Secure" in log_in(locked, TOKEN, Origin=f"https://{host}")[1]["set-cookie"]
@@ -76,6 +86,11 @@ def test_a_wrong_token_is_told_on_the_page(locked: Site) -> None:
     assert status == 401
     assert b'<p id="failed" role="alert">' in content
     assert "set-cookie" not in headers
+    for _ in range(12):
+        status, headers, content = log_in(locked, "wrong")
+    assert (status, headers["content-type"]) == (429, "text/html; charset=utf-8")
+    assert b"Wait a minute" in content
+    assert log_in(locked, TOKEN)[0] == 303, "whoever knows it is not kept out"
 
 
 @pytest.mark.parametrize("body", [b"", b"token=a&token=b", b"other=1", b"token=%ff%fe&x", b"\xff\xfe", b"&" * 1000])
@@ -120,6 +135,25 @@ def test_a_session_ends_and_is_bound_to_the_token() -> None:
 def test_another_page_changes_nothing(standing: Site, headers: dict[str, str], status: int) -> None:
     sent = {name: value.replace("{port}", str(standing.port)) for name, value in headers.items()}
     assert standing.ask("/api/cameras/gate/resume", "POST", headers=sent)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null", "Sec-Fetch-Mode": "navigate"}, 403),
+    ],
+)
+def test_another_page_may_link_here_and_load_nothing(standing: Site, headers: dict[str, str], status: int) -> None:
+    for path in ("/", "/api/status", "/api/cameras/gate/picture"):
+        assert standing.ask(path, headers=headers)[0] == status
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,19 @@ def test_figures_events_and_plots_are_shown(page: Page) -> None:
     ]  # fmt: skip
     page.wait(lambda: "entered lawn" in page.find("#events-list").text)
     loaded = "const i = document.querySelector('#events-list img'); return i && i.complete && i.naturalWidth"
-    page.wait(lambda: page.chrome.execute_script(loaded) == 160)
+    page.wait(lambda: page.chrome.execute_script(loaded))
     assert len(page.chrome.find_elements(CSS, "#plots svg[aria-label]")) == 4
     page.wait(lambda: "2 of 2 up" in page.find("#summary").text)
     assert PASSWORD not in page.chrome.page_source
     assert not page.complaints()
+
+
+def test_nothing_is_asked_of_another_host(page: Page) -> None:
+    page.moves("gate")
+    page.find("#events-list img")
+    asked = page.chrome.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
+    assert {f"http://127.0.0.1:{page.site.port}/{name}" for name in ("app.js", "style.css", "icon.svg")} <= set(asked)
+    assert all(address.startswith(f"http://127.0.0.1:{page.site.port}/") for address in asked)
 
 
 def test_a_camera_that_is_down_shows_its_reason(page: Page) -> None:
@@ -176,6 +185,19 @@ def test_a_service_that_ends_is_told(chromium: Any, tmp_path: Path) -> None:
         page.moves("gate")
     page.wait(lambda: "has not answered since" in page.find("#lost").text)
     page.wait(lambda: page.state("gate") == "lost")
+    assert page.find("#summary").text == "No contact", "nothing that was true before is shown as true now"
+    assert "entered" not in page.find('[data-camera="gate"]').text
+
+
+def test_one_viewer_too_many_is_told_why_there_is_no_picture(chromium: Any) -> None:
+    with Site(None, cameras=("gate",), most_viewers=1) as site:
+        with socket.create_connection(("127.0.0.1", site.up().port)) as other:
+            other.sendall(b"GET /api/cameras/gate/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            wait_for(lambda: site.server.live.viewers == 1)
+            page = Page(chromium, site)
+            page.wait(lambda: "as many live streams" in page.find('[data-camera="gate"] .veil').text)
+        page.moves("gate")
+        page.wait(lambda: not page.find('[data-camera="gate"] .veil').is_displayed())
 
 
 def test_logging_in_and_out(chromium: Any, locked: Site) -> None:

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from tests.monitor.fakes import wait_for
-from tests.monitor.web.site import Site
+from tests.monitor.web.site import PASSWORD, Site
+from tracker.monitor.camera import Camera, Result
 from tracker.monitor.web import streams
+from tracker.monitor.web.picture import Painter
 from tracker.monitor.web.streams import HEAD
 
 
@@ -106,21 +108,32 @@ def test_one_connection_brings_all_cameras(site: Site) -> None:
     assert decoded(got["yard"]).shape == (120, 160, 3)
 
 
-def test_viewers_of_one_camera_share_the_work(site: Site) -> None:
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """(number of the frame, when) of each picture that is painted."""
+    found: list[tuple[int, float]] = []
+    paint = Painter.paint
+
+    def noted(painter: Painter, result: Result, camera: Camera) -> bytes:
+        found.append((result.frame.index, time.monotonic()))
+        return paint(painter, result, camera)
+
+    monkeypatch.setattr(Painter, "paint", noted)
+    return found
+
+
+def test_viewers_of_one_camera_share_the_work(site: Site, painted: list[tuple[int, float]]) -> None:
     with Stream(site, "/api/cameras/gate/live") as one, Stream(site, "/api/cameras/gate/live") as two:
         first, second = one.parts(), two.parts()
-        before = site.server.live.painted
         take(first, 6), take(second, 6)
-        assert site.server.live.painted - before <= 9
+    frames = [index for index, _ in painted]
+    assert len(frames) == len(set(frames)) >= 6
 
 
-def test_a_rate_is_kept() -> None:
+def test_a_rate_is_kept(painted: list[tuple[int, float]]) -> None:
     with Site(None, cameras=("gate",), live_rate=5.0) as site, Stream(site.up(), "/api/cameras/gate/live") as stream:
-        parts = stream.parts()
-        next(parts)
-        began_s = time.monotonic()
-        take(parts, 5)
-        assert time.monotonic() - began_s > 0.7
+        take(stream.parts(), 6)
+    assert painted[5][1] - painted[0][1] > 0.7, "never shorter, however busy the machine is"
 
 
 def test_a_camera_that_is_down_says_why_in_place_of_a_frozen_picture(site: Site) -> None:
@@ -142,7 +155,7 @@ def test_the_stream_of_a_removed_camera_ends_and_others_go_on(site: Site) -> Non
         take(records, 3)
         site.ask("/api/cameras/yard", "DELETE")
         assert len(list(one.parts())) < 100
-        names = [name for name, _ in take(records, 30)]
+        names = [name for name, _ in take(records, 16)]
         assert set(names[-5:]) == {"gate"}
 
 
@@ -171,8 +184,6 @@ def test_a_viewer_that_takes_nothing_slows_nobody_and_is_cut_off(monkeypatch: py
                 take(stream.records(), 10)
             more(site)
             wait_for(lambda: site.server.live.viewers == 0)
-        figures = site.supervisor.camera("gate").status()
-        assert figures["latency_ms"]["p50"] < 500
         assert site.log.lines("live")[-1]["message"] == "a viewer took nothing for 0.5 s and was disconnected"
 
 
@@ -186,6 +197,19 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_one_comes(
             broken.undo()
             assert decoded(next(stream.parts())).shape == (120, 160, 3)
     assert "ZeroDivisionError" in site.log.lines("live", "gate")[0]["message"]
+
+
+def test_what_a_slate_says_is_free_of_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    with Site(None, cameras=("gate",)) as site:
+        site.up()
+        camera = site.supervisor.camera("gate")
+        monkeypatch.setattr(type(camera), "state_now", ("down", "auth", f"rtsp://u:{PASSWORD}@h says {PASSWORD}"))
+        monkeypatch.setattr(
+            "tracker.monitor.web.live.slate", lambda name, state, why, quality: said.append(why) or b"picture"
+        )
+        assert site.ask("/api/cameras/gate/picture")[0] == 200
+    assert said == ["rtsp://u:***@h says ***"]
 
 
 def test_one_picture_of_now(site: Site) -> None:

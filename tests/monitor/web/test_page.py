@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from tests.monitor.web.site import Site
-from tracker.monitor.web.assets import FAILED, SCRIPTS, load_assets
+from tracker.monitor.web.assets import FAILED, NOT_IT, SCRIPTS, load_assets
 
 PAGE = files("tracker.monitor.web").joinpath("page")
 ALL = sorted(each.name for each in PAGE.iterdir())
@@ -22,6 +22,10 @@ def test_every_file_is_served_and_every_name_used_is_a_file(standing: Site) -> N
         assert (status, headers["content-type"]) == (200, "text/javascript; charset=utf-8")
         wanted |= set(re.findall(r'from "/([\w.]+)"', content.decode()))
     assert wanted | {"index.html", "login.html"} == set(ALL)
+
+
+def test_the_page_is_light() -> None:
+    assert sum(len(PAGE.joinpath(name).read_bytes()) for name in ALL) < 60_000
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -66,3 +70,5 @@ def test_the_login_page_can_say_that_it_failed() -> None:
     assets = load_assets()
     assert FAILED in assets["login.html"].content
     assert FAILED not in assets["failed.html"].content
+    assert NOT_IT in assets["failed.html"].content
+    assert NOT_IT not in assets["wait.html"].content

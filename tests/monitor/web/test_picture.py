@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tracker.analyze import Analyzer, LineSettings, ZoneSettings
-from tracker.monitor.web.picture import jpeg, scaled, slate
+from tracker.monitor.web.picture import around, jpeg, scaled, slate, thumbnail
 from tracker.monitor.web.places import Places
 from tracker.structures import Frame
 from tracker.write import canvas_of
@@ -79,10 +79,44 @@ def test_a_zone_at_the_edge_and_a_picture_of_any_size_are_drawn() -> None:
 
 
 def test_a_slate_holds_any_text() -> None:
-    for name, headline, detail in (("gate", "down", "connection refused"), ("ü" * 64, "", ""), ("a", "b", "c" * 500)):
+    for name, headline, detail in (
+        ("gate", "down", "connection refused"), ("ü" * 64, "", ""), ("a", "b", "c" * 500), ("a", "b", "word " * 500),
+        ("name-of-64-letters-" + "a" * 45, "down", "x"),
+    ):  # fmt: skip
         image = cv2.imdecode(np.frombuffer(slate(name, headline, detail, 80), np.uint8), cv2.IMREAD_COLOR)
         assert image is not None
         assert image.shape == (360, 640, 3)
+        assert image[:, :18].max() < 45, "nothing is cut off at the sides"
+        assert image[:, -18:].max() < 45
+
+
+def test_a_thumbnail_is_no_larger_than_asked_for_and_keeps_its_shape() -> None:
+    large = jpeg(np.full((1080, 1920, 3), RED, np.uint8), 90)
+    small = cv2.imdecode(np.frombuffer(thumbnail(large, 240), np.uint8), cv2.IMREAD_COLOR)
+    assert small is not None
+    assert small.shape == (135, 240, 3)
+    assert np.abs(small[60, 100].astype(int) - RED).max() <= 4
+    assert len(thumbnail(large, 240)) < len(large)
+    for broken in (b"", b"\xff\xd8\xff", b"GIF89a"):
+        with pytest.raises(ValueError, match="cannot be read"):
+            thumbnail(broken, 240)
+
+
+@pytest.mark.parametrize(
+    ("box", "wanted"),
+    [
+        ((900, 500, 980, 600), (216, 384)), ((0, 0, 10, 10), (216, 384)), ((1900, 1070, 1930, 1090), (216, 384)),
+        ((100, 100, 1800, 1000), (1080, 1920)), ((-50, -50, -10, -10), (216, 384)),
+        ((700, 100, 800, 700), (1020, 1813)),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_picture_has_its_shape_and_shows_the_box(box: tuple[float, ...], wanted: tuple[int, int]) -> None:
+    whole = np.zeros((1080, 1920, 3), np.uint8)
+    x1, y1, x2, y2 = np.clip(np.array(box, int), 0, [1920, 1080, 1920, 1080])
+    whole[y1:y2, x1:x2] = 255
+    part = around(whole, box)
+    assert part.shape[:2] == wanted
+    assert part.sum() == whole.sum(), "all of the box is in it"
 
 
 def test_what_cannot_be_coded_raises() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tracker.errors import RequirementError
+from tracker.errors import OutputError, RequirementError
 from tracker.monitor.web.settings import Bind, ServeSettings
 
 if TYPE_CHECKING:
@@ -86,6 +86,12 @@ def serve(
     service = Service(
         supervisor, outputs, journal, live, metrics, Gate(token, f"tracker_{port}"), load_assets(), status, reload
     )
-    server = Server(where, Web(make_app(service, settings.hosts), sockets, journal), live, metrics)
+    try:
+        web = Web(make_app(service, settings.hosts), sockets, journal)
+    except OutputError:
+        live.close()
+        metrics.close()
+        raise
+    server = Server(where, web, live, metrics)
     journal.tell("web", f"serving at http://{server.address}/{' (a token is wanted)' if token else ''}")
     return server

@@ -10,16 +10,19 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from tracker.errors import ConfigError, TrackerError
+from tracker.errors import TrackerError
 from tracker.monitor.settings import Name
 from tracker.monitor.stored import Point, StoredEvent
 from tracker.monitor.web.live import WIDTHS
-from tracker.monitor.web.operations import Answer, Call, Operation, Parameter, Refused, said
+from tracker.monitor.web.operations import REQUIRED, Answer, Call, Operation, Parameter, Refused, said
+from tracker.monitor.web.picture import thumbnail
 from tracker.monitor.web.schemas import CameraBody, CameraList, Changes, EventBody, EventList, NewCamera, Series, Status
 from tracker.monitor.web.service import Service
 from tracker.monitor.web.streams import MJPEG, PACKED, LiveResponse, mjpeg, packed
 
 HOUR_S = 3600
+# Snapshots and clips are never changed once they have their name.
+KEPT = {"cache-control": "private, max-age=86400"}
 FIGURES = ("fps", "tracks", "latency_ms", "events")
 ONE, NO_CAMERA = "/api/cameras/{name}", Answer("there is no such camera")
 WIDTH = Parameter(
@@ -61,7 +64,7 @@ def add(service: Service, call: Call) -> Response:
         service.supervisor.add(wanted.name, settings)
     except ValidationError as error:
         raise Refused(400, said(error)) from None
-    except ConfigError as error:
+    except TrackerError as error:
         raise Refused(400, service.journal.masked(str(error))) from None
     service.status.forget()
     return JSONResponse(service.camera(wanted.name), 201, {"location": f"/api/cameras/{wanted.name}"})
@@ -69,24 +72,24 @@ def add(service: Service, call: Call) -> Response:
 
 def remove(service: Service, call: Call) -> Response:
     """Take a camera out."""
-    try:
+    with service.there():
         service.supervisor.remove(call.path["name"])
-    except KeyError:
-        raise Refused(404, "there is no such camera") from None
     service.status.forget()
     return Response(status_code=204)
 
 
 def pause(service: Service, call: Call) -> Response:
     """Disconnect a camera."""
-    service.supervisor.pause(service.known(call.path["name"]))
+    with service.there():
+        service.supervisor.pause(call.path["name"])
     service.status.forget()
     return camera(service, call)
 
 
 def resume(service: Service, call: Call) -> Response:
     """Connect it again."""
-    service.supervisor.resume(service.known(call.path["name"]))
+    with service.there():
+        service.supervisor.resume(call.path["name"])
     service.status.forget()
     return camera(service, call)
 
@@ -111,8 +114,8 @@ def live(service: Service, call: Call) -> Response:
 
 def picture(service: Service, call: Call) -> Response:
     """One annotated picture of now."""
-    name = service.known(call.path["name"])
-    return Response(service.live.once(name, wide(call)), media_type="image/jpeg")
+    with service.there():
+        return Response(service.live.once(call.path["name"], wide(call)), media_type="image/jpeg")
 
 
 def wall(service: Service, call: Call) -> Response:
@@ -139,23 +142,31 @@ def event(service: Service, call: Call) -> Response:
 
 
 def snapshot(service: Service, call: Call) -> Response:
-    """Its picture."""
-    return stored(service, asked(lambda: service.event(call.path["id"])).entry.snapshot, "image/jpeg")
+    """Its picture, in full or small."""
+    entry, width = asked(lambda: service.event(call.path["id"])).entry, call.query["width"]
+    file = stored(service, entry.snapshot)
+    if width is None:
+        return FileResponse(file, media_type="image/jpeg", headers=KEPT)
+    box = entry.event.box if call.query["crop"] else None
+    try:
+        return Response(thumbnail(file.read_bytes(), width, box), media_type="image/jpeg", headers=KEPT)
+    except (OSError, ValueError):
+        raise Refused(404, "its picture cannot be read (any more)") from None
 
 
 def clip(service: Service, call: Call) -> Response:
     """Its video; parts of it where a browser asks for a range."""
-    return stored(service, asked(lambda: service.event(call.path["id"])).clip, "video/mp4")
+    file = stored(service, asked(lambda: service.event(call.path["id"])).clip)
+    return FileResponse(file, media_type="video/mp4", headers=KEPT)
 
 
-def stored(service: Service, path: str, media_type: str) -> Response:
+def stored(service: Service, path: str) -> Path:
     """A file that the database names, below the folder of the data. Raises Refused where it is gone."""
     folder = service.storage().folder.resolve()
     file = (folder / path).resolve()
     if not path or folder not in file.parents or not file.is_file():
         raise Refused(404, "there is no such file (any more)")
-    # Both are never changed once they have their name.
-    return FileResponse(Path(file), media_type=media_type, headers={"cache-control": "private, max-age=86400"})
+    return file
 
 
 def shown(event: StoredEvent) -> dict[str, Any]:
@@ -168,9 +179,10 @@ def shown(event: StoredEvent) -> dict[str, Any]:
 
 def series(service: Service, call: Call) -> Response:
     """For the plots."""
-    name, now_s = service.known(call.path["name"]), int(time())
-    last_s = call.query["hours"] * HOUR_S
-    store, zones = service.storage().store, service.supervisor.camera(name).settings.zones
+    name, now_s, last_s = call.path["name"], int(time()), call.query["hours"] * HOUR_S
+    with service.there():
+        zones = service.supervisor.camera(name).settings.zones
+    store = service.storage().store
     figures = {
         figure: [point_of(figure, point) for point in asked(lambda figure=figure: store.series(name, figure, last_s))]
         for figure in (*FIGURES, *(f"zone {zone}" for zone in zones))
@@ -220,7 +232,7 @@ API: tuple[Operation[Service], ...] = (
               {200: Answer("until the viewer goes", media_type=PACKED), 404: NO_CAMERA,
                503: Answer("too many viewers")},
               (Parameter("cameras", Annotated[str, Field(min_length=1, max_length=8192)], "names, with commas between",
-                         ""), WIDTH)),
+                         REQUIRED), WIDTH)),
     Operation("POST", "/api/reload", reload, "Read the settings file again",
               {200: Answer("done", Changes), 409: Answer("the settings are wrong; nothing was changed")}),
     Operation("GET", "/api/events", events, "The newest events, newest first", {200: Answer("events", EventList)},
@@ -230,7 +242,9 @@ API: tuple[Operation[Service], ...] = (
     Operation("GET", "/api/events/{id}", event, "One event",
               {200: Answer("event", EventBody), 404: Answer("there is no such event")}),
     Operation("GET", "/api/events/{id}/snapshot", snapshot, "Picture of an event",
-              {200: Answer("picture", media_type="image/jpeg"), 404: Answer("there is none")}),
+              {200: Answer("picture", media_type="image/jpeg"), 404: Answer("there is none")},
+              (Parameter("width", Annotated[int, Field(ge=16, le=WIDTHS[-1])], "pixels at most; as it is without"),
+               Parameter("crop", bool, "with a width: only the object and what is around it", False))),
     Operation("GET", "/api/events/{id}/clip", clip, "Video of an event",
               {200: Answer("video", media_type="video/mp4"), 206: Answer("the range asked for", media_type="video/mp4"),
                404: Answer("there is none")}),

@@ -49,19 +49,25 @@ async def _answer(service: Service, operations: dict[str, Operation[Service]], r
     """Check a request, have it answered in a thread, and turn whatever goes wrong into an answer."""
     operation = operations["GET" if request.method == "HEAD" else request.method]
     try:
-        asked = parse_qs(request.url.query, keep_blank_values=True, max_num_fields=20)
-        call = Call(request.path_params, operation.parameters(asked), await _body(operation, request), request.headers)
+        query = operation.parameters(_query(request))
+        call = Call(request.path_params, query, await _body(operation, request), request.headers)
         return await run_in_threadpool(operation.handle, service, call)
     except Refused as error:
         return refusal(error.status, str(error))
     except ClientDisconnect:
         return refusal(400, "the connection was closed")
-    except ValueError:
-        return refusal(400, "the request is malformed")
     except Exception as error:
         said = f"{operation.method} {operation.path} failed: {type(error).__name__}: {error}"
         service.journal.tell("web", said, level="error")
         return refusal(500, "a fault of the service; its log says more")
+
+
+def _query(request: Request) -> dict[str, list[str]]:
+    """Parameters as they came. Raises Refused."""
+    try:
+        return parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        raise Refused(400, "too many parameters") from None
 
 
 async def _body(operation: Operation[Service], request: Request) -> BaseModel | dict[str, str] | None:

@@ -17,7 +17,7 @@ MEDIA_TYPES = {
 }
 PAGE, LOGIN, STYLE, ICON = "index.html", "login.html", "style.css", "icon.svg"
 SCRIPTS = ("app.js", "wall.js", "live.js", "plots.js", "events.js", "format.js")
-FAILED = b'<p id="failed" role="alert" hidden>'
+FAILED, NOT_IT = b'<p id="failed" role="alert" hidden>', b"This is not the token."
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ class Asset:
 
 
 def load_assets() -> dict[str, Asset]:
-    """All files by name; "failed.html" is the login page after a wrong token."""
+    """All files by name; "failed.html" is the login page after a wrong token, "wait.html" after too many."""
     folder = files("tracker.monitor.web").joinpath("page")
     contents = {name: folder.joinpath(name).read_bytes() for name in (PAGE, LOGIN, STYLE, ICON, *SCRIPTS)}
     contents["failed.html"] = contents[LOGIN].replace(FAILED, FAILED.replace(b" hidden", b""))
+    contents["wait.html"] = contents["failed.html"].replace(NOT_IT, b"Too many wrong tokens. Wait a minute.")
     return {name: _asset(name, content) for name, content in contents.items()}
 
 

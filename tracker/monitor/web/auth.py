@@ -9,10 +9,10 @@ import hashlib
 import hmac
 from collections import deque
 from collections.abc import Callable, Collection
-from http.cookies import CookieError, SimpleCookie
 from time import monotonic, time
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -74,11 +74,8 @@ class Gate:
         kind, _, shown = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return self.is_token(shown.strip())
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        return found is not None and self.is_session(found.value)
+        # Other services of this machine may have set cookies that the standard library takes for malformed.
+        return self.is_session(cookie_parser(headers.get("cookie", "")).get(self.cookie, ""))
 
     def _mac(self, end: str) -> str:
         """Of the end of a session."""

@@ -8,7 +8,7 @@ ready for the next one, and holds at most one of each camera.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Condition, Lock, Thread
 from time import monotonic
@@ -65,9 +65,9 @@ class Viewer:
 class Channel:
     """One camera at one width, for all who look at it."""
 
-    def __init__(self, camera: str, painter: Painter) -> None:
-        """Nobody looks yet."""
-        self.camera, self._painter = camera, painter
+    def __init__(self, camera: str, painter: Painter, masked: Callable[[str], str]) -> None:
+        """Nobody looks yet. `masked`: takes passwords out of what is said of a loss."""
+        self.camera, self._painter, self._masked = camera, painter, masked
         self.viewers: set[Viewer] = set()
         self.due_s = 0.0
         self._shown: tuple[object, ...] = ()
@@ -91,7 +91,7 @@ class Channel:
             # Said again now and then, so that the connection stays, or is seen to be gone.
             shown = (state, reason, now_s // SLATE_S)
             why = said or reason or ("no picture yet" if state == "up" else "")
-            made = None if shown == self._shown else slate(self.camera, state, why, quality)
+            made = None if shown == self._shown else slate(self.camera, state, self._masked(why), quality)
         self._shown, self._newest = shown, made or self._newest
         return made
 
@@ -147,7 +147,7 @@ class Live:
             for camera in cameras:
                 key = (camera, width)
                 if key not in self._channels:
-                    self._channels[key] = Channel(camera, Painter(self._class_names, width, self._quality))
+                    self._channels[key] = self._channel(camera, width)
                 self._channels[key].join(viewer)
             self._changed.notify_all()
         return viewer
@@ -163,9 +163,7 @@ class Live:
 
     def once(self, camera: str, width: int) -> bytes:
         """One picture of now. Raises KeyError where there is no such camera, ValueError and such where it fails."""
-        made = Channel(camera, Painter(self._class_names, width, self._quality)).picture(
-            self._supervisor, self._quality, monotonic()
-        )
+        made = self._channel(camera, width).picture(self._supervisor, self._quality, monotonic())
         self.painted += 1
         return made or b""
 
@@ -176,7 +174,11 @@ class Live:
             for viewer in self._viewers:
                 viewer.end()
             self._changed.notify_all()
-        self._thread.join(5.0)
+        self._thread.join(1.0)
+
+    def _channel(self, camera: str, width: int) -> Channel:
+        """A new one."""
+        return Channel(camera, Painter(self._class_names, width, self._quality), self._journal.masked)
 
     def _work(self) -> None:
         """The painter's thread."""

@@ -10,22 +10,23 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tracker import __version__
-from tracker.monitor.web.operations import Answer, Operation
+from tracker.monitor.web.operations import Answer, Operation, Parameter
 from tracker.monitor.web.schemas import Problem
 
 IN_BRACES = re.compile(r"\{(\w+)\}")
 REFUSALS = {
     "400": "the request is malformed; the answer says how",
     "401": "a token is wanted",
-    "403": "a browser sent this from another page",
+    "403": "a browser sent this for another page",
     "408": "the body did not come",
     "413": "the body is too large",
     "415": "the body is of another type than wanted",
     "421": "the name in the header Host is not served here",
     "429": "too many wrong tokens",
+    "431": "the headers are too large",
     "500": "a fault of the service",
 }
-CHANGES_ONLY, BODY_ONLY, CLOSED_ONLY = ("403", "413"), ("408", "415"), ("401", "429")
+BODY_ONLY, CLOSED_ONLY = ("408", "415"), ("401", "429")
 
 
 def openapi(operations: Sequence[Operation[Any]]) -> dict[str, Any]:
@@ -65,8 +66,8 @@ def _described(operation: Operation[Any]) -> dict[str, Any]:
     ]
     in_query = [
         {
-            "name": each.name, "in": "query", "required": each.default == "", "description": each.text,
-            "schema": each.adapter.json_schema() | ({"default": each.default} if each.default else {}),
+            "name": each.name, "in": "query", "required": each.required, "description": each.text,
+            "schema": each.adapter.json_schema() | _default(each),
         }
         for each in operation.query
     ]  # fmt: skip
@@ -86,11 +87,15 @@ def _described(operation: Operation[Any]) -> dict[str, Any]:
     return found
 
 
+def _default(parameter: Parameter) -> dict[str, Any]:
+    """Of its schema."""
+    return {} if parameter.required or parameter.default is None else {"default": parameter.default}
+
+
 def _answers(operation: Operation[Any]) -> dict[str, Any]:
     """By status, the refusals that are possible included."""
     takes = operation.body is not None or bool(operation.form)
     left_out = {
-        *(CHANGES_ONLY if operation.method == "GET" else ()),
         *(() if takes else BODY_ONLY),
         *(CLOSED_ONLY if operation.public and not operation.form else ()),
     }

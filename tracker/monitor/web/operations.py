@@ -15,6 +15,7 @@ from starlette.responses import Response
 from tracker.config import nearest
 
 S = TypeVar("S")
+REQUIRED = object()
 PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -34,7 +35,7 @@ class Parameter:
     Attributes:
         name, text: for people.
         kind: its type, with limits.
-        default: where the request does not say; None: left out.
+        default: where the request does not say; None: left out; REQUIRED: it must say.
     """
 
     name: str
@@ -47,10 +48,19 @@ class Parameter:
         """Checks a value."""
         return TypeAdapter(self.kind)
 
-    def value(self, text: str) -> Any:
-        """Of the request's text. Raises Refused."""
+    @property
+    def required(self) -> bool:
+        """Whether the request must say."""
+        return self.default is REQUIRED
+
+    def of(self, texts: Sequence[str]) -> Any:
+        """The value, of what the request says: at most once. Raises Refused."""
+        if not texts and self.required:
+            raise Refused(400, f"{self.name}: is wanted")
+        if not texts:
+            return self.default
         try:
-            return self.adapter.validate_python(text)
+            return self.adapter.validate_python(texts[0])
         except ValidationError as error:
             raise Refused(400, f"{self.name}: {said(error)}") from None
 
@@ -121,9 +131,7 @@ class Operation(Generic[S]):
                 raise Refused(400, f"this address does not take that parameter{hint}")
             if len(asked[name]) > 1:
                 raise Refused(400, f"{name}: given twice")
-        return {
-            each.name: each.value(asked[each.name][0]) if each.name in asked else each.default for each in self.query
-        }
+        return {each.name: each.of(asked.get(each.name, [])) for each in self.query}
 
 
 def said(error: ValidationError, known: Sequence[str] = ()) -> str:

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from tracker.monitor.web.assets import ICON, LOGIN, MEDIA_TYPES, PAGE, SCRIPTS, STYLE
 from tracker.monitor.web.auth import SESSION_S
-from tracker.monitor.web.operations import Answer, Call, Operation, Refused
+from tracker.monitor.web.operations import Answer, Call, Operation
 from tracker.monitor.web.schemas import Health
 from tracker.monitor.web.service import Service
 
@@ -40,9 +40,8 @@ def log_in(service: Service, call: Call) -> Response:
     if not gate.closed:
         return RedirectResponse("/", 303)
     if not gate.is_token(call.body["token"]):
-        if gate.too_many():
-            raise Refused(429, "too many wrong tokens; wait a minute")
-        return service.assets["failed.html"].answer(call.headers, 401, referrer_policy="same-origin")
+        page, status = ("wait.html", 429) if gate.too_many() else ("failed.html", 401)
+        return service.assets[page].answer(call.headers, status, referrer_policy="same-origin")
     answer = RedirectResponse("/", 303)
     encrypted = urlsplit(call.headers.get("origin", "")).scheme == "https"  # also behind a proxy
     answer.set_cookie(
@@ -91,7 +90,8 @@ PAGES: tuple[Operation[Service], ...] = (
               {200: Answer("a form", media_type="text/html"), 303: Answer("no token is wanted"),
                304: Answer("as the browser has it")}, public=True),
     Operation("POST", "/login", log_in, "Log in with the token",
-              {303: Answer("to the page, with a cookie")}, form=("token",), public=True),
+              {303: Answer("to the page, with a cookie"), 401: Answer("the form again", media_type="text/html"),
+               429: Answer("the form again: wait a minute", media_type="text/html")}, form=("token",), public=True),
     Operation("POST", "/logout", log_out, "Log out in this browser", {303: Answer("to the login page")}),
     Operation("GET", "/healthz", healthz, "Whether the supervisor lives, whatever the cameras do",
               {200: Answer("it lives", Health), 503: Answer("the detector is gone", Health)}, public=True),

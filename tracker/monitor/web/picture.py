@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import wrap
 from typing import Any
 
 import av
@@ -18,7 +19,9 @@ from tracker.write.canvas import BT601, BT709, FULL, LIMITED, is_bt709, is_full_
 from tracker.write.text import Text
 
 PLAIN = ("yuv420p", "yuvj420p")
+SURROUNDINGS, SMALLEST_PART = 1.7, 0.2
 SLATE_SIZE, SLATE_GROUND, SLATE_TEXT = (640, 360), 28, (235, 160)
+ROW = 2  # height of a line of text, in its capitals
 
 
 class Painter:
@@ -76,16 +79,47 @@ def slate(name: str, headline: str, detail: str, quality: int) -> bytes:
     """JPEG that says why there is no picture."""
     width, height = SLATE_SIZE
     image = np.full((height, width), SLATE_GROUND, np.uint8)
-    for text, cap, middle, light in (
-        (f"{name}: {headline}", 18, height // 2 - 16, SLATE_TEXT[0]), (detail, 10, height // 2 + 22, SLATE_TEXT[1])
-    ):  # fmt: skip
-        plain = text.encode("ascii", "replace").decode()
-        if plain:
-            line = Text(cap).line(plain)[:, : width - 40]
-            top, left = middle - line.shape[0] // 2, (width - line.shape[1]) // 2
-            part = image[top : top + line.shape[0], left : left + line.shape[1]]
-            part[:] = SLATE_GROUND + (line.astype(np.float32) / 255 * (light - SLATE_GROUND)).astype(np.uint8)
+    bright, dim = SLATE_TEXT
+    rows = [(text, 18, bright) for text in wrap(name, 34)] + [(headline, 14, bright)]
+    rows += [(text, 10, dim) for text in wrap(detail, 60, max_lines=5, placeholder=" ...")]
+    middle = (height - sum(ROW * cap for _, cap, _ in rows)) // 2
+    for text, cap, light in rows:
+        middle += ROW * cap // 2
+        line = Text(cap).line(text.encode("ascii", "replace").decode())[:, : width - 40]
+        top, left = middle - line.shape[0] // 2, (width - line.shape[1]) // 2
+        part = image[top : top + line.shape[0], left : left + line.shape[1]]
+        part[:] = SLATE_GROUND + (line.astype(np.float32) / 255 * (light - SLATE_GROUND)).astype(np.uint8)
+        middle += ROW * cap // 2
     return jpeg(image, quality)
+
+
+def thumbnail(coded: bytes, width: int, box: Sequence[float] | None = None, quality: int = 80) -> bytes:
+    """A JPEG made at most `width` pixels wide; with a box (x1, y1, x2, y2, pixels) only what is around it.
+
+    Raises:
+        ValueError: it is no JPEG.
+    """
+    picture: Any = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR) if coded else None
+    if picture is None:
+        raise ValueError("the picture cannot be read")
+    if box is not None:
+        picture = around(picture, box)
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    if width < picture.shape[1]:
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return jpeg(picture, quality)
+
+
+def around(picture: Any, box: Sequence[float]) -> Any:
+    """The part of a picture (H, W, 3) around a box, in the picture's shape: to see who it was, and where."""
+    rows, columns = picture.shape[:2]
+    share = max((box[2] - box[0]) / columns, (box[3] - box[1]) / rows)
+    share = min(1.0, max(SURROUNDINGS * share, SMALLEST_PART))
+    height, width = max(1, round(share * rows)), max(1, round(share * columns))
+    left = round((box[0] + box[2] - width) / 2)
+    top = round((box[1] + box[3] - height) / 2)
+    left, top = max(0, min(left, columns - width)), max(0, min(top, rows - height))
+    return picture[top : top + height, left : left + width]
 
 
 def jpeg(picture: Any, quality: int) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from tracker.analyze.settings import LineSettings, ZoneSettings
 from tracker.config import Section
 from tracker.monitor.feed import State
 from tracker.monitor.settings import CameraSettings, Name
 
+LOOKS = ("auto", "off", False, "colour")
 NETWORK_SOURCE = r"^(rtsps?|https?)://[^\s]+$"
 
 
@@ -31,6 +32,14 @@ class NewCamera(Section):
     tracker: dict[str, Any] = Field(default_factory=dict, description="what differs from the common tracker")
     zones: dict[Name, ZoneSettings] = Field(default_factory=dict, description="areas that are watched")
     lines: dict[Name, LineSettings] = Field(default_factory=dict, description="lines whose crossings are counted")
+
+    @field_validator("tracker")
+    @classmethod
+    def _no_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Refuse the one key of a tracker that may be a path."""
+        if values.get("appearance", "auto") not in LOOKS:
+            raise ValueError("appearance must be auto, off or colour here; a network is named in the settings file")
+        return values
 
     def settings(self) -> CameraSettings:
         """As the supervisor takes them. Raises ValidationError."""

@@ -56,7 +56,10 @@ class SecurityHeaders:
 
 
 class Guard:
-    """Refuses requests for other hosts (DNS rebinding), from other pages (CSRF), and with bodies that are too large."""
+    """Refuses requests for other hosts (DNS rebinding), from other pages (CSRF), and with bodies that are too large.
+
+    Another page may link here. It may not have pictures or figures loaded: a live stream costs an encoding.
+    """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         """Around `app`; `hosts`: names besides localhost, this machine's name and bare addresses."""
@@ -74,7 +77,7 @@ class Guard:
         """The refusal, None where there is nothing against this request."""
         if len(headers.getlist("host")) != 1 or not self._is_ours(headers["host"]):
             return refusal(421, "this host is not served here; add its name to serve.hosts if it is yours")
-        if method not in SAFE and not _is_from_here(headers):
+        if not _is_from_here(headers) and not (method in SAFE and _is_link(headers)):
             return refusal(403, "this request came from another page")
         if sum(len(name) + len(value) for name, value in headers.raw) > LARGEST_HEAD:
             return refusal(431, f"headers must not be larger than {LARGEST_HEAD} bytes", CLOSE)
@@ -96,6 +99,11 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _is_link(headers: Headers) -> bool:
+    """Whether somebody follows a link from another page."""
+    return "origin" not in headers and headers.get("sec-fetch-mode") == "navigate"
 
 
 def _is_from_here(headers: Headers) -> bool:

@@ -83,7 +83,11 @@ class Notes(logging.Handler):
             return
         error = record.exc_info[1] if record.exc_info else None
         said = record.getMessage() + (f": {type(error).__name__}: {error}" if error is not None else "")
-        self._journal.tell("web", said, level="error" if record.levelno >= logging.ERROR else "warning")
+        # Of a kind of their own: somebody who sends nonsense must not use up the lines of true errors.
+        if record.levelno >= logging.ERROR:
+            self._journal.tell("web", said, level="error")
+        else:
+            self._journal.tell("request", said, level="warning")
 
 
 def listen(bind: Bind) -> list[socket.socket]:
@@ -130,7 +134,7 @@ class Web:
             uvicorn.Config(
                 app, loop="asyncio", http=Connection, ws="none", lifespan="off", interface="asgi3", log_config=None,
                 access_log=False, proxy_headers=False, server_header=False, limit_concurrency=MOST_CONNECTIONS,
-                timeout_keep_alive=5, timeout_graceful_shutdown=2, h11_max_incomplete_event_size=LARGEST_HEAD,
+                timeout_keep_alive=5, timeout_graceful_shutdown=1, h11_max_incomplete_event_size=LARGEST_HEAD,
             )
         )  # fmt: skip
         self._thread = Thread(target=self._work, name="web", daemon=True)
@@ -138,10 +142,11 @@ class Web:
         until_s = monotonic() + START_S
         while not self._server.started:
             if not self._thread.is_alive() or monotonic() > until_s:
+                self.close()
                 raise OutputError("the web server did not start; the log says more")
             sleep(0.01)
 
-    def close(self, timeout_s: float = 5.0) -> bool:
+    def close(self, timeout_s: float = 3.0) -> bool:
         """End it; returns whether it has ended in time."""
         self._server.should_exit = True
         self._thread.join(timeout_s)

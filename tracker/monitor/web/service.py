@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
@@ -41,7 +42,8 @@ class Cached:
 
     def forget(self) -> None:
         """Something was changed: make it anew the next time."""
-        self._made_s = float("-inf")
+        with self._lock:  # what is being made may not know of it yet
+            self._made_s = float("-inf")
 
 
 @dataclass
@@ -59,18 +61,23 @@ class Service:
     reload: Reload | None
     document: dict[str, Any] = field(default_factory=dict)
 
+    @contextmanager
+    def there(self) -> Iterator[None]:
+        """Around what the supervisor does with a camera by its name. Raises Refused where there is none (any more)."""
+        try:
+            yield
+        except KeyError:
+            raise Refused(404, "there is no such camera") from None
+
     def known(self, name: str) -> str:
         """The name of a camera. Raises Refused where there is none."""
-        if name not in self.supervisor.names():
-            raise Refused(404, "there is no such camera")
-        return name
+        with self.there():
+            return self.supervisor.camera(name).name
 
     def camera(self, name: str) -> dict[str, Any]:
         """See `schemas.CameraBody`. Raises Refused."""
-        try:
+        with self.there():
             camera = self.supervisor.camera(name)
-        except KeyError:
-            raise Refused(404, "there is no such camera") from None
         return {"name": name, "settings": camera.settings.shown(), "status": camera.status()}
 
     def storage(self) -> Outputs:
@@ -96,11 +103,10 @@ class Service:
         }  # fmt: skip
 
     def masked(self, value: Any) -> Any:
-        """The same with what is said of troubles free of secrets."""
+        """The same with all text in it free of secrets: a trouble may quote an address."""
         if isinstance(value, dict):
-            return {key: self.journal.masked(each) if key == "trouble" else self.masked(each)
-                    for key, each in value.items()}  # fmt: skip
-        return value
+            return {key: self.masked(each) for key, each in value.items()}
+        return self.journal.masked(value) if isinstance(value, str) else value
 
     def trouble(self) -> str:
         """Why the service does nothing of use any more, "" while it lives."""

@@ -1,6 +1,6 @@
 // The page: asks for the state of all every second, and hands it to its parts.
 
-import { ask, clock, duration, el, put, send } from "/format.js";
+import { ask, clock, duration, el, number, put, send } from "/format.js";
 import { Events } from "/events.js";
 import { History } from "/plots.js";
 import { Wall } from "/wall.js";
@@ -30,6 +30,7 @@ function summarize({ cameras, detector, uptime_s, outputs }) {
     [`running for ${duration(uptime_s)}`, ""],
     [outputs?.store.trouble ? `database: ${outputs.store.trouble}` : "", "bad"],
     [outputs?.record.paused ? `recording pauses: ${outputs.record.paused}` : "", "bad"],
+    ...Object.entries(outputs?.outputs ?? {}).map(([name, { trouble, waiting }]) => [trouble ? `${name}: ${trouble}, ${number(waiting)} events wait` : "", "bad"]),
   ].filter(([text]) => text);
   const summary = byId("summary");
   if (summary.dataset.shown === JSON.stringify(parts)) return;
@@ -47,6 +48,7 @@ async function refresh() {
     byId("lost").hidden = true;
     byId("leave").hidden = !status.login;
     byId("events").hidden = byId("history").hidden = !status.outputs;
+    document.querySelector("main").classList.toggle("bare", !status.outputs);
     summarize(status);
     wall.update(status.cameras);
     if (status.outputs) {
@@ -58,6 +60,9 @@ async function refresh() {
     if (++failures < 2) return;
     put(byId("lost"), `The service has not answered since ${clock(lostSince)}. It is asked again every second.`);
     byId("lost").hidden = false;
+    byId("summary").dataset.shown = "";
+    byId("summary").replaceChildren(el("strong", { class: "bad" }, "No contact"));
+    document.title = "No contact · tracker";
     wall.lose();
   }
 }

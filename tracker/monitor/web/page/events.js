@@ -3,10 +3,11 @@
 import { ask, el, moment, number } from "/format.js";
 
 const PAGE = 30, MOST = 300;
+const seconds = (value) => `${number(value)}\u00a0s`;
 const said = {
   enter: (event) => `entered ${event.place}`,
-  exit: (event) => `left ${event.place} after ${number(event.value)} s`,
-  dwell: (event) => `has been in ${event.place} for ${number(event.value)} s`,
+  exit: (event) => `left ${event.place} after ${seconds(event.value)}`,
+  dwell: (event) => `has been in ${event.place} for ${seconds(event.value)}`,
   cross: (event) => `crossed ${event.place}${event.label ? `: ${event.label}` : ` (${event.direction})`}`,
   occupancy: (event) => `${event.place}: ${number(event.value)} inside, ${event.label === "cleared" ? "within" : "over"} its limit`,
 };
@@ -20,7 +21,7 @@ function row(event, fresh) {
   const text = words(event), when = new Date(event.time);
   const picture = event.snapshot
     ? el("a", { class: "thumb", href: event.snapshot, target: "_blank", rel: "noopener", "aria-label": `Snapshot: ${text}` },
-      el("img", { src: event.snapshot, alt: "", loading: "lazy" }))
+      el("img", { src: `${event.snapshot}?width=240&crop=true`, alt: "", loading: "lazy" }))
     : el("span", { class: "thumb" });
   const quiet = el("p", { class: "quiet" }, el("time", { datetime: event.time }, moment(when)), ` · ${event.camera}`);
   if (event.clip) quiet.append(" · ", el("a", { href: event.clip, target: "_blank", rel: "noopener" }, "clip"));

@@ -5,10 +5,10 @@ const WIDTHS = [320, 480, 640, 960, 1280];
 const CALM_MS = 200;
 
 export class Live {
-  // `wanted()` gives [name, pixels] of each picture that can be seen; `show(name, bitmap)` takes each new one.
-  constructor(wanted, show) {
-    this.wanted = wanted;
-    this.show = show;
+  // `wanted()` gives [name, pixels] of each picture that can be seen; `show(name, bitmap)` takes each new one;
+  // `refuse(names, why)` is told where the service gives none.
+  constructor(wanted, show, refuse) {
+    Object.assign(this, { wanted, show, refuse });
     this.streams = new Map();
     this.decoding = new Map();
     document.addEventListener("visibilitychange", () => this.change());
@@ -34,24 +34,24 @@ export class Live {
       const width = WIDTHS.find((each) => each >= pixels) ?? WIDTHS.at(-1);
       groups.set(width, [...(groups.get(width) ?? []), name]);
     }
-    const addresses = new Set([...groups].map(([width, names]) => `/api/live?width=${width}&cameras=${names.join(",")}`));
+    const addresses = new Map([...groups].map(([width, names]) => [`/api/live?width=${width}&cameras=${names.join(",")}`, names]));
     for (const [address, stop] of this.streams) {
       if (!addresses.has(address)) { stop.abort(); this.streams.delete(address); }
     }
-    for (const address of addresses) {
+    for (const [address, names] of addresses) {
       if (!this.streams.has(address)) {
         const stop = new AbortController();
         this.streams.set(address, stop);
-        this.follow(address, stop.signal);
+        this.follow(address, names, stop.signal);
       }
     }
   }
 
-  async follow(address, signal) {
+  async follow(address, names, signal) {
     for (let wait = 500; !signal.aborted; wait = Math.min(2 * wait, 8000)) {
       try {
         const answer = await fetch(address, { signal, cache: "no-store" });
-        if (answer.ok) { wait = 500; await this.read(answer.body.getReader()); }
+        if (answer.ok) { wait = 500; await this.read(answer.body.getReader()); } else this.refuse(names, (await answer.json()).error);
       } catch { /* gone, or told to stop: tried again below */ }
       if (!signal.aborted) await new Promise((done) => setTimeout(done, wait));
     }

@@ -5,14 +5,14 @@ import { ask, clock, el, number, svg } from "/format.js";
 const LEFT = 34, BOTTOM = 18, TOP = 6, GAP_S = 150;
 const KINDS = [
   { key: "fps", title: "Frames a second", unit: "" },
-  { key: "latency_ms", title: "Latency p95", unit: " ms" },
+  { key: "latency_ms", title: "Latency p95, ms", unit: " ms" },
   { key: "tracks", title: "Tracks", unit: "" },
   { key: "events", title: "Events", unit: "" },
 ];
 
 function top(most) {
   const base = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((each) => each * base).find((each) => each >= most);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((each) => each * base).find((each) => each >= most);
 }
 
 function times(from, to) {

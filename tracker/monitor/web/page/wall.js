@@ -4,7 +4,7 @@ import { el, icon, number, put, send } from "/format.js";
 import { Live } from "/live.js";
 
 const WORDS = {
-  connecting: "Connecting", stalled: "No picture", down: "Down", paused: "Paused", ended: "At its end", failed: "Failed",
+  connecting: "Connecting", stalled: "No picture", down: "Down", paused: "Paused", ended: "Ended", failed: "Failed",
   lost: "No contact",
 };
 const WINDOW_MS = 30000;
@@ -15,6 +15,7 @@ class Tile {
     this.name = name;
     this.wall = wall;
     this.past = [];
+    this.refused = "";
     this.seen = false;
     this.canvas = el("canvas", { role: "img", "aria-label": `Live picture of ${name}`, width: 16, height: 9 });
     this.context = this.canvas.getContext("2d");
@@ -55,7 +56,13 @@ class Tile {
     }
     this.context.drawImage(bitmap, 0, 0);
     bitmap.close();
+    this.refused = "";
     if (this.node.dataset.state === "up") this.veil.hidden = true;
+  }
+
+  refuse(why) {
+    this.refused = why;
+    this.veil.hidden = false;
   }
 
   update(camera) {
@@ -69,10 +76,16 @@ class Tile {
     }
     put(this.state, camera.state);
     put(this.headline, WORDS[camera.state] ?? "Waiting for a picture");
-    put(this.why, camera.detail || camera.reason || "");
+    put(this.why, camera.detail || camera.reason || this.refused);
     if (camera.frames) this.figures(camera);
-    else for (const cell of Object.values(this.cells)) { delete cell.dataset.shown; put(cell, "–"); }
+    else this.blank();
     return changed;
+  }
+
+  blank() {
+    for (const cell of Object.values(this.cells)) { delete cell.dataset.shown; put(cell, "–"); }
+    delete this.counts.dataset.shown;
+    this.counts.replaceChildren();
   }
 
   figures(camera) {
@@ -97,6 +110,7 @@ class Tile {
   // Of the last half minute, of those that were wanted; all of them are in the tooltip.
   drops(frames) {
     const now = performance.now();
+    if (frames.captured < (this.past.at(-1)?.[1].captured ?? 0)) this.past = []; // it began anew
     this.past.push([now, frames]);
     while (this.past.length > 1 && now - this.past[0][0] > WINDOW_MS) this.past.shift();
     const before = this.past[0][1], news = Object.entries(frames.dropped)
@@ -130,7 +144,6 @@ class Tile {
   mark(large) {
     this.node.classList.toggle("large", large);
     this.label(this.enlarge, large ? "small" : "large", large ? "Make smaller" : "Enlarge");
-    this.enlarge.setAttribute("aria-pressed", String(large));
   }
 }
 
@@ -143,6 +156,7 @@ export class Wall {
     this.live = new Live(
       () => [...this.tiles.values()].filter((tile) => tile.live).map((tile) => [tile.name, tile.pixels]),
       (name, bitmap) => this.tiles.get(name)?.show(bitmap),
+      (names, why) => { for (const name of names) this.tiles.get(name)?.refuse(why); },
     );
     this.watcher = new IntersectionObserver((entries) => {
       for (const entry of entries) this.tiles.get(entry.target.dataset.camera).seen = entry.isIntersecting;
