@@ -16,6 +16,7 @@ from engines.base import (
     EngineLoadError,
     EngineOptions,
     EngineOutOfMemory,
+    EngineStopped,
     EngineUnavailable,
     TensorSpec,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "EngineLoadError",
     "EngineOptions",
     "EngineOutOfMemory",
+    "EngineStopped",
     "EngineUnavailable",
     "ModelSignature",
     "Plan",
@@ -116,6 +118,7 @@ def load(
     Raises:
         EngineUnavailable: library, driver, device or precision are not there.
         EngineLoadError: not a model, or one that the runtime refuses.
+        EngineStopped: `options.stopped` ended a build.
     """
     return load_plan(model, runtime, options, say, folder)[0]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +33,15 @@ class EngineOutOfMemory(EngineInferError, EngineLoadError):
     """The device has no memory left, for loading or for this many pictures at once. A smaller batch may fit."""
 
 
+class EngineStopped(EngineError):
+    """A build ended because it was told to."""
+
+
+def never() -> bool:
+    """Never told to stop."""
+    return False
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """Name, shape (None: dynamic) and dtype of one input or output."""
@@ -53,6 +62,7 @@ class EngineOptions:
         device: "auto", "cpu", "cuda:N", or "gpu" and "gpu:N" for Intel's (openvino).
         threads: threads of one inference; 0: as the runtime likes.
         streams: inferences that run side by side (calls of `infer` from as many threads).
+        stopped: asked several times a second while something is compiled; True ends it (EngineStopped).
     """
 
     shape: Mapping[str, tuple[int, ...]]
@@ -60,6 +70,7 @@ class EngineOptions:
     device: str = "auto"
     threads: int = 0
     streams: int = 1
+    stopped: Callable[[], bool] = field(default=never, repr=False, compare=False)
 
 
 class Engine(Protocol):

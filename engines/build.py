@@ -9,14 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from engines.base import Array, EngineLoadError, EngineUnavailable
+from engines.base import Array, EngineLoadError, EngineUnavailable, never
 from engines.build_cache import Plan, Say, fault, key_of, locked, notes_path, plan_folder, plans, publish, read_notes
 from engines.build_child import follow
 from engines.build_graph import Profile, prepare
@@ -50,7 +50,7 @@ class Request:
         profiles: least, best and largest shape of each input.
         targets: kinds of GPU ("sm89") to compile for; empty: the GPU here, or all that the runtime knows.
         workspace_mb: memory that a layer may use while it runs, MiB; 0: as the runtime likes.
-        feeds: real inputs, for INT8's ranges.
+        feeds: real inputs, for INT8's ranges. stopped: see `EngineOptions`.
     """
 
     model: Path
@@ -60,6 +60,7 @@ class Request:
     targets: tuple[str, ...] = ()
     workspace_mb: int = 0
     feeds: Sequence[Mapping[str, Array]] = field(default=(), repr=False)
+    stopped: Callable[[], bool] = field(default=never, repr=False, compare=False)
 
 
 def runtime_version(runtime: str) -> str:
@@ -125,13 +126,18 @@ def _only_here(wanted: tuple[str, ...]) -> tuple[tuple[str, ...], Gpu]:
     return (), gpu
 
 
+def precisions_of(runtime: str) -> tuple[str, ...]:
+    """Precisions that plans for a runtime are built in."""
+    return TORCH_PRECISIONS if runtime == "torch" else PRECISIONS
+
+
 def ingredients(request: Request) -> dict[str, Any]:
     """All that decides what the plan is.
 
     Raises:
         EngineUnavailable, EngineLoadError: as `runtime_version`, `choose_targets` and reading the model say.
     """
-    offered = TORCH_PRECISIONS if request.runtime == "torch" else PRECISIONS
+    offered = precisions_of(request.runtime)
     if request.precision not in offered:
         raise EngineUnavailable(
             f"precision for {request.runtime} must be one of {', '.join(offered)}, got {request.precision}"
@@ -181,12 +187,13 @@ def build_plan(request: Request, say: Say, folder: Path | None = None) -> Plan:
     Raises:
         EngineUnavailable: the runtime or the GPU asked for is not there.
         EngineLoadError: the model cannot be read, prepared or compiled, or the cache cannot be written.
+        EngineStopped: `request.stopped` ended it.
     """
     made_of = ingredients(request)
     key, where = key_of(made_of), folder or plan_folder()
     suffix = FILES[request.runtime][-1]
     plan = where / f"{request.model.stem}-{request.precision}-{key[:16]}{suffix}"
-    with locked(plan.with_name(f"{plan.name}.lock"), say):
+    with locked(plan.with_name(f"{plan.name}.lock"), say, request.stopped):
         try:
             reason = fault(plan, key)
             if reason is None:
@@ -264,7 +271,7 @@ def _compile(request: Request, job: Path, say: Say) -> dict[str, Any]:
             start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )  # fmt: skip
     try:
-        follow(child, say)
+        follow(child, say, request.stopped)
     finally:
         child.kill()
         child.wait()

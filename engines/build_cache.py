@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import lock
-from engines.base import EngineLoadError
+from engines.base import EngineLoadError, EngineStopped, never
 from engines.storage import cache_folder, replace_text, sha256_of, sync
 
 FORMAT = 1
@@ -150,16 +150,22 @@ def plans(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, say: Say) -> Iterator[None]:
+def locked(path: Path, say: Say, stopped: Callable[[], bool] = never) -> Iterator[None]:
     """Hold the lock file `path`: one process builds, the others wait, say so, and find the plan.
 
     Raises:
-        EngineLoadError: the folder cannot be written.
+        EngineLoadError: the folder cannot be written. EngineStopped: `stopped` ended the wait.
     """
+
+    def poll() -> None:
+        if stopped():
+            raise EngineStopped("the wait for another build was ended")
+
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stack.enter_context(lock.locked(path, lambda: say("another process builds this plan; waiting for it")))
+            told = "another process builds this plan; waiting for it"
+            stack.enter_context(lock.locked(path, lambda: say(told), poll))
         except OSError as error:
             raise EngineLoadError(f"the plan cache {path.parent} cannot be written: {error.strerror}") from None
         yield

@@ -16,8 +16,8 @@ from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD, _vgg_extractor
 
-from engines.export import ARCHITECTURES
 from engines.export_check import ExportError
+from engines.export_request import ARCHITECTURES
 
 CAFFE_MEAN, CAFFE_STD = [0.48235, 0.45882, 0.40784], [1 / 255] * 3
 EXACT = ("258fb6c6",)

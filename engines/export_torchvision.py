@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from engines.base import Array
-from engines.export import ARCHITECTURES, Exported, Request, Say
 from engines.export_check import ExportError, Found, accept, compare
 from engines.export_networks import load, names_of
+from engines.export_request import ARCHITECTURES, Exported, Request, Say
 
 OPSET = 17
 EXAMPLE_HW = (256, 320)

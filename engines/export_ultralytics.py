@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from engines.base import Array
-from engines.export import Exported, Request
 from engines.export_check import Agreement, ExportError, Found, accept, compare
+from engines.export_request import Exported, Request
 
 LICENCE = "AGPL-3.0"
 CHILD = "from engines.export_ultralytics import main; main()"

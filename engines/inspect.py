@@ -53,9 +53,10 @@ def _inspect_openvino(model: Path) -> ModelSignature:
     except ImportError as error:
         raise EngineUnavailable(f"openvino cannot be imported ({error}); pip install openvino") from None
     from engines.openvino import spec_of
+    from engines.openvino_tflite import read_network
 
     try:
-        network = openvino.Core().read_model(str(model))
+        network = read_network(openvino, openvino.Core(), model)
     except Exception as error:  # RuntimeError and OpenVINO's own, over several lines
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise EngineLoadError(f"openvino cannot read {model}: {lines[-1] if lines else type(error).__name__}") from None

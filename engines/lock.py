@@ -14,18 +14,20 @@ SAY_EVERY_S = 5.0
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def locked(
+    path: Path, waiting: Callable[[], None] = lambda: None, poll: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; it is made, and taken away again where the system allows it.
 
     Args:
         path: of the lock file; its folder must be there.
         waiting: called at once and every SAY_EVERY_S seconds while another process has the lock; what it raises ends
-            the wait.
+            the wait. poll: called every POLL_S seconds, likewise.
 
     Raises:
         OSError: the file cannot be made.
     """
-    file = _take(path, waiting)
+    file = _take(path, waiting, poll)
     try:
         yield
     finally:
@@ -35,13 +37,14 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
         os.close(file)
 
 
-def _take(path: Path, waiting: Callable[[], None]) -> int:
+def _take(path: Path, waiting: Callable[[], None], poll: Callable[[], None]) -> int:
     """The lock's file descriptor, as soon as it is ours. Raises OSError."""
     told_s = -SAY_EVERY_S
     while (file := _try(path)) is None:
         if time.monotonic() - told_s >= SAY_EVERY_S:
             told_s = time.monotonic()
             waiting()
+        poll()
         time.sleep(POLL_S)
     return file
 

@@ -20,6 +20,7 @@ from engines.base import (
     check_feeds,
     is_out_of_memory,
 )
+from engines.openvino_tflite import read_network
 from engines.quiet import import_openvino
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -43,7 +44,7 @@ class OpenVinoEngine:
         device = _device(core, options.device)
         config = _properties(core, device, options)
         try:
-            network = core.read_model(str(model))
+            network = read_network(openvino, core, model)
             if options.shape:
                 network.reshape({name: list(shape) for name, shape in options.shape.items()})
             self._compiled = core.compile_model(network, device, config)

@@ -156,7 +156,7 @@ class _Lane:
             if array.nbytes > self._host[spec.name].nbytes or not self._context.set_input_shape(spec.name, array.shape):
                 raise EngineInferError(
                     f"input {spec.name} of shape {array.shape} is outside what the plan was built for, "
-                    f"{self._limits[spec.name]} at most"
+                    f"{self._limits[spec.name]} at most; with its notes (.json) beside it single frames are padded"
                 )
             self._host[spec.name][: array.nbytes] = array.reshape(-1).view(np.uint8)
             self._cuda.upload(self._device[spec.name], self._pinned[spec.name], array.nbytes, self._stream)

@@ -45,5 +45,6 @@ def open_plan(
     if options.precision not in PRECISIONS:
         raise EngineUnavailable(f"{runtime} builds fp32 and fp16, precision {options.precision} was asked for")
     precision = PRECISIONS[options.precision]
-    request = Request(model, runtime, precision, {name: (shape,) * 3 for name, shape in options.shape.items()})
+    profiles = {name: (shape,) * 3 for name, shape in options.shape.items()}
+    request = Request(model, runtime, precision, profiles, stopped=options.stopped)
     return load_built(request, lambda path: TensorRtEngine(path, options, runtime), say, folder)

@@ -36,5 +36,6 @@ def open_plan(
     if model.suffix.lower() == ".pt2":
         return TorchEngine(model, options, say, folder), None
     precision = choose_precision(options.precision, choose_device(options.device))
-    request = Request(model, runtime, precision, {name: (shape,) * 3 for name, shape in options.shape.items()})
+    profiles = {name: (shape,) * 3 for name, shape in options.shape.items()}
+    request = Request(model, runtime, precision, profiles, stopped=options.stopped)
     return load_built(request, lambda path: TorchEngine(path, options, say, folder), say, folder)

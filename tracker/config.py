@@ -32,7 +32,9 @@ class DetectSettings(Section):
         "auto", description="inference library"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: the fastest of the device")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto, cpu or cuda:N")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda:\d+|gpu(:\d+)?)$", description="auto, cpu, cuda:N, or gpu:N for Intel's"
+    )
     score: float = Field(0.25, ge=0, le=1, description="least score of a detection")
     iou: float = Field(
         0.5, gt=0, le=1, description="suppression: overlap of two boxes of a class above which the weaker goes"
@@ -44,6 +46,7 @@ class DetectSettings(Section):
     workers: int = Field(
         0, ge=0, le=64, description="inferences side by side; 0: one a core for files, one for live sources"
     )
+    threads: int = Field(0, ge=0, le=256, description="threads of one inference; 0: the cores by workers")
     max_candidates: int = Field(2000, ge=1, description="boxes that enter the suppression; weaker ones are left out")
     fused: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="letterbox, colours and suppression in the graph; auto: on a GPU"

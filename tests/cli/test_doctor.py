@@ -117,7 +117,10 @@ def test_tensorrt_is_not_loaded_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(checkup, "is_there", lambda module: True)
     monkeypatch.setattr(checkup, "asked", lambda code: pytest.fail("loaded"))
     found = checkup.runtime("tensorrt", has_gpu=False)
-    assert found.state == "missing" and "not loaded" in found.text
+    assert found.state == "unused" and "not loaded" in found.text
+    assert checkup.runtime("tensorrt-rtx", has_gpu=False).text.endswith(
+        "; of use for `tracker engine build --gpu sm89`"
+    )
 
 
 def test_a_missing_runtime_comes_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +128,9 @@ def test_a_missing_runtime_comes_with_its_command(monkeypatch: pytest.MonkeyPatc
     assert checkup.runtime("openvino", has_gpu=False).remedy == "pip install openvino"
     assert checkup.runtime("tensorrt", has_gpu=True).remedy.startswith("pip install ")
     assert not checkup.runtime("tensorrt", has_gpu=False).remedy
+    found = checkup.runtime("torch", has_gpu=False)
+    assert found.text.endswith("of use with an NVIDIA GPU and for `tracker models export`")
+    assert found.remedy.startswith("pip install ")
 
 
 def test_an_optional_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,7 @@ def test_int8_that_sees_nothing_gives_way_to_fp16(engine: Run, tmp_path: Path) -
     [
         (["--runtime", "openvino", "--gpu", "sm89"], 4, "leave --gpu out"),
         (["--runtime", "openvino", "--calibrate", "x.mp4"], 2, "--calibrate is for --precision int8"),
+        (["--runtime", "openvino", "--precision", "bf16"], 2, "openvino is built in fp32, fp16, int8, not in bf16"),
         (["--runtime", "openvino", "--precision", "int8", "--calibrate", "gone.mp4"], 2, "gone.mp4"),
         (["--runtime", "openvino", "--batch", "8:1"], 2, "such as 8 or 1:8, got 8:1"),
         (["--runtime", "openvino", "--batch", "x"], 2, "got x"),
@@ -132,6 +133,20 @@ def test_mistakes_are_one_line(engine: Run, arguments: list[str], code: int, mes
     needs("openvino")
     found, out, err = engine("build", "--model", "street6", *arguments)
     assert found == code and message in err[-1] and len(err) == 1 and not out
+
+
+def test_torch_is_not_calibrated_in_vain(engine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build.metadata, "version", lambda package: "2.9")
+    code, out, err = engine("build", "--model", "street6", "--runtime", "torch", "--precision", "int8")
+    assert (code, out, err) == (2, [], ["tracker: torch is built in fp32, fp16, bf16, not in int8"])
+
+
+def test_bf16_is_built_for_torch(engine: Run) -> None:
+    needs("torch")
+    code, out, err = engine(
+        "build", "--model", "street6", "--runtime", "torch", "--precision", "bf16", "--size", "256x160"
+    )
+    assert code == 0 and "-bf16-" in out[0] and "torch bf16 for any" in err[-2] and "parity" in err[-1]
 
 
 def test_gpus(engine: Run) -> None:

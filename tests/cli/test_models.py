@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.export import ARCHITECTURES
+from engines.export_request import ARCHITECTURES
 from tests.detect.graphs import raw_grid, save
-from tests.detect.test_fetch import Behaviour, how, url  # noqa: F401
+from tests.detect.server import Behaviour, how, url  # noqa: F401
 from tracker.cli import main
 from tracker.config import DetectSettings
 from tracker.detect import ModelCard, card, find_card, open_detector, zoo

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from engines.export import Exported
 from engines.export_check import Agreement
+from engines.export_request import Exported
 from tests.cli.test_models import cache, carry, tracker  # noqa: F401
 from tests.detect.graphs import COUNT, save
-from tests.detect.test_fetch import Behaviour, how, url  # noqa: F401
+from tests.detect.server import Behaviour, how, url  # noqa: F401
 from tracker.cli.models_export import write_card
 from tracker.config import DetectSettings
 from tracker.detect import ModelCard, find_card, open_detector, zoo

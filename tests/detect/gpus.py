@@ -86,12 +86,14 @@ class Fakes:
     def __init__(self) -> None:
         self.content: dict[str, Callable[[Callable[[str], None]], Gpu]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.stopped: Callable[[], bool] = lambda: False
 
     def load_plan(
         self, model: Path, runtime: str, options: EngineOptions, say: Callable[[str], None] = print,
         folder: Path | None = None,
     ) -> tuple[Gpu, None]:  # fmt: skip
         self.asked.append((runtime, options.device))
+        self.stopped = options.stopped
         return self.content[runtime](say), None
 
 

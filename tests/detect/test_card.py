@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tracker.detect.card import COCO_CLASSES, Checkpoint, ModelCard, class_names, find_card, sha256_of
-from tracker.detect.classes import UNUSED
+from tracker.detect.classes import COCO_91, UNUSED
 from tracker.errors import ModelError
 
 
@@ -74,6 +74,7 @@ def test_names_come_from_card_metadata_coco_or_are_made_up() -> None:
     assert class_names((), notes, 2) == class_names((), notes, 0) == ("a: b", "c")
     assert class_names((), {"names": "['a', 'b']"}, 0) == ("a", "b")
     assert class_names((), {}, 80) == COCO_CLASSES
+    assert class_names((), {}, 90) == COCO_91 and COCO_91[16] == "cat"  # TensorFlow's and torchvision's
     assert class_names((), {"names": "nonsense("}, 2) == ("class_0", "class_1")
     assert class_names((), {}, 0) == tuple(f"class_{k}" for k in range(1000))
 

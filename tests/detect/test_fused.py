@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -16,46 +13,17 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
 import engines
-from engines.build import Request, build_plan, runtime_version
-from engines.precision import load_onnx, to_fp16
-from engines.tensorrt_driver import find_gpu
-from tests.detect.graphs import COUNT, HEIGHT, WIDTH, centres, save
-from tracker.config import DetectSettings, make_settings, parse_assignments
-from tracker.detect import EngineDetector, open_detector
+from engines.precision import load_onnx
+from tests.detect.fusing import SIZE, STREET6, load, outputs_of, picture_of, usual_of
+from tests.detect.graphs import COUNT, save
+from tracker.config import make_settings, parse_assignments
 from tracker.detect.card import InputCard
-from tracker.detect.fused import INPUT, FusedDetector, Picture, copy_planes, fuse, fused_where_wanted, open_fused
+from tracker.detect.fused import FusedDetector, Picture, copy_planes, fuse, fused_where_wanted, open_fused
 from tracker.detect.fused_front import add_front
-from tracker.detect.heads import cells
 from tracker.detect.letterbox import Letterbox
 from tracker.detect.onnx_nodes import Nodes
-from tracker.detect.parity import OPENED, measure
 from tracker.errors import ConfigError, ModelError, RequirementError
 from tracker.structures import Detections, Frame
-
-ROOT = Path(__file__).parent.parent.parent
-STREET6 = ROOT / "engines" / "zoo" / "street6.onnx"
-SIZE = (160, 120)
-
-
-def load(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> engines.Engine:
-    return engines.load(path, "onnxruntime", engines.EngineOptions(shape=shapes, threads=1))
-
-
-def usual_of(model: Path, size: tuple[int, int] | None = SIZE, **settings: object) -> EngineDetector:
-    given = {"model": str(model), "runtime": "onnxruntime", "workers": 1, **settings}
-    return open_detector(DetectSettings.model_validate(given), size)[0]
-
-
-def picture_of(kind: str, size: tuple[int, int], seed: int = 0) -> av.VideoFrame:
-    rng = np.random.default_rng(seed)
-    noise = cv2.GaussianBlur(rng.integers(0, 256, (size[1], size[0], 3), np.uint8), (0, 0), 2)
-    bgr = np.asarray(cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
-    return av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(format=kind)
-
-
-def footage(path: Path, step: int, count: int) -> list[Frame]:
-    with av.open(str(path)) as container:
-        return [Frame(k, k / 25, p) for k, p in enumerate(islice(container.decode(video=0), 0, step * count, step))]
 
 
 def same(found: Detections, wanted: Detections) -> None:
@@ -91,41 +59,6 @@ def test_the_network_sees_what_it_sees_otherwise(kind: str, size: tuple[int, int
         wanted = box.apply(frame, look.color, look.pad).transpose(2, 0, 1) * np.float32(0.5)
         off = np.abs(found - wanted) * 2
         assert off.max() <= 3 and off.mean() < 0.002, "levels of grey: a rounding here and there"
-
-
-def crowd(rows: int, classes: int, seed: int) -> tuple[Any, Any]:
-    """Boxes (rows, 4) xyxy in heaps and scores (rows, classes): plenty to suppress."""
-    rng = np.random.default_rng(seed)
-    centre = rng.uniform(10, 60, (6, 2))[rng.integers(0, 6, rows)] + rng.normal(0, 4, (rows, 2))
-    half = rng.uniform(6, 14, (rows, 2))
-    return np.concatenate((centre - half, centre + half), 1), rng.random((rows, classes)) ** 3
-
-
-def outputs_of(head: str, seed: int = 3) -> dict[str, Any]:
-    """Outputs of a network with this head: heaps of boxes."""
-    boxes, scores = crowd(COUNT, 3, seed)
-    middle, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    grid, stride = cells(HEIGHT, WIDTH)
-    own, certain = (grid + 0.5) * stride, np.full((COUNT, 1), 0.8)
-    if head == "cells":
-        return {
-            "scores": scores[None],
-            "sides": (np.concatenate((own - boxes[:, :2], boxes[:, 2:] - own), 1) / stride)[None],
-        }
-    if head == "yolo_nas":  # recognised by centres that go along with the cells
-        return {"boxes": np.concatenate((centres() - 9, centres() + 9), 1)[None], "scores": scores[None]}
-    if head == "yolov8":
-        return {"o": np.concatenate((middle, sides, scores), 1).T[None]}
-    if head == "yolox":
-        parts: tuple[Any, ...] = (middle / stride - grid, np.log(sides / stride), certain, scores)
-    elif head == "yolov5":
-        parts = (middle, sides, certain, scores)
-    elif head == "end2end":
-        parts = (boxes[:100], np.linspace(0.9, 0, 100)[:, None], np.where(np.arange(100) < 40, 1, -1)[:, None])
-    else:
-        parts = (centres(), np.full((COUNT, 2), 20), np.ones((COUNT, 1)) if head == "yolov6" else certain, scores)
-    made = np.concatenate(parts, 1)
-    return {"o": np.concatenate((made,) * (3 if head == "yolov5" else 1))[None]}
 
 
 @pytest.mark.parametrize(
@@ -245,102 +178,3 @@ def test_the_same_model_makes_the_same_file(tmp_path: Path) -> None:
     usual = usual_of(STREET6, (768, 432))
     made = [fuse(load_onnx(STREET6), usual, Picture(768, 432)).SerializeToString(deterministic=True) for _ in range(2)]
     assert made[0] == made[1]
-
-
-def test_real_frames_give_the_same_boxes() -> None:
-    usual = usual_of(STREET6, (768, 432), score=OPENED)
-    parity = measure(usual, open_fused(usual, (768, 432), load), footage(ROOT / "samples" / "street.mp4", 30, 10))
-    assert parity is not None and parity.boxes > 90
-    assert (parity.recall, parity.precision) == (1, 1) and parity.mean_iou > 0.995 and parity.worst_drift < 0.02
-
-
-@pytest.mark.slow
-@pytest.mark.data
-@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
-@pytest.mark.parametrize(
-    ("name", "step", "size"),
-    [
-        ("street_1080p", 9, (768, 432)),
-        ("street_1080p", 9, (1280, 720)),
-        ("street_1080p", 9, (1920, 1080)),
-        ("night_square_1080p_3fps", 1, (1920, 1080)),
-    ],
-)
-@pytest.mark.parametrize("model", ["street6", "yolox-nano"])
-def test_real_footage_passes_the_gate(
-    data: Path, model: str, name: str, step: int, size: tuple[int, int], half: bool, tmp_path: Path
-) -> None:
-    path = STREET6 if model == "street6" else data / "weights" / "yolox_nano_416x416.onnx"
-    clip = data / "videos" / f"{name}.mp4"
-    if not path.exists() or not clip.exists():
-        pytest.skip(f"{path.name} or {clip.name} is not there")
-
-    def load_half(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> engines.Engine:
-        onnx.save(to_fp16(load_onnx(file)), tmp_path / "half.onnx")
-        return load(tmp_path / "half.onnx", shapes)
-
-    frames = [Frame(f.index, f.time_s, f.picture.reformat(*size)) for f in footage(clip, step, 14)]
-    usual = usual_of(path, size, score=OPENED)
-    fused = open_fused(usual, size, load_half if half else load)
-    parity = measure(usual, fused, frames)
-    assert fused.warnings == [] and parity is not None and parity.boxes > 100
-    assert not parity.shortfall("fp16" if half else "fp32")
-    assert half or (parity.recall == 1 and parity.mean_iou > 0.995)
-
-
-@pytest.fixture
-def rtx() -> None:
-    try:
-        runtime_version("tensorrt-rtx")
-    except engines.EngineUnavailable as error:
-        pytest.skip(str(error))
-
-
-@pytest.mark.parametrize(
-    ("layout", "precision", "batch"), [("i420", "fp32", 1), ("nv12", "fp16", 8), ("bgr", "fp16", 1)]
-)
-def test_it_is_compiled_without_a_gpu(rtx: None, layout: Any, precision: str, batch: int, tmp_path: Path) -> None:
-    """Every size is fixed but the batch, suppression included."""
-    usual = usual_of(STREET6, (1280, 720))
-    picture = Picture(1280, 720, layout)
-    model = tmp_path / "fused.onnx"
-    onnx.save(fuse(load_onnx(STREET6), usual, picture), model)
-    shapes = {INPUT: ((1, picture.size), (batch, picture.size), (batch, picture.size))}
-    plan = build_plan(Request(model, "tensorrt-rtx", precision, shapes, ("sm89",)), lambda line: None, tmp_path / "p")
-    side = 1 if batch == 1 else None
-    assert plan.notes["inputs"] == [{"name": "planes", "shape": [side, picture.size], "dtype": "uint8"}]
-    assert plan.notes["outputs"] == [{"name": "rows", "shape": [side, 1024, 6], "dtype": "float32"}]
-
-
-@pytest.fixture(params=["tensorrt", "tensorrt-rtx"])
-def gpu_runtime(request: pytest.FixtureRequest) -> Iterator[str]:
-    try:
-        find_gpu()
-        runtime_version(request.param)
-    except engines.EngineUnavailable as error:
-        pytest.skip(str(error))
-    yield request.param
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("layout", ["i420", "nv12", "bgr"])
-def test_a_gpu_gives_the_same_boxes(gpu_runtime: str, precision: str, layout: Any, tmp_path: Path) -> None:
-    usual = usual_of(STREET6, (768, 432), score=OPENED)
-    kind = {"i420": "yuv420p", "nv12": "nv12", "bgr": "bgr24"}[layout]
-    frames = [
-        Frame(frame.index, frame.time_s, frame.picture.reformat(format=kind))
-        for frame in footage(ROOT / "samples" / "street.mp4", 30, 10)
-    ]
-
-    def compiled(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> engines.Engine:
-        from engines.tensorrt_plan import open_model
-
-        options = engines.EngineOptions(shape=shapes, precision=precision)
-        return open_model(path, gpu_runtime, options, lambda line: None, tmp_path)
-
-    fused = open_fused(usual, (768, 432), compiled, layout)
-    parity = measure(usual, fused, frames)
-    assert parity is not None and not parity.shortfall(precision)
-    assert fused.engine.device == "cuda:0" and not fused.warnings
-    fused.close()

@@ -9,9 +9,10 @@ import pytest
 
 from engines import EngineLoadError, EngineOutOfMemory, EngineUnavailable
 from tests.detect.gpus import ALL, Fakes, Gpu, fakes, frames, machine, marks, model, opener, raising
-from tracker.detect import open_relay
+from tracker.config import DetectSettings, make_settings
+from tracker.detect import open_detector, open_relay
 from tracker.detect.ladder import Rung, below, ladder
-from tracker.errors import TrackerError
+from tracker.errors import ConfigError, RequirementError, TrackerError
 
 __all__ = ["fakes", "machine", "model"]  # fixtures
 CPU_RUNGS = [Rung("openvino", "cpu"), Rung("onnxruntime", "cpu")]
@@ -32,6 +33,24 @@ def test_the_order_is_fixed(machine: Callable[..., None]) -> None:
     assert ladder(ONNX) == [Rung("tensorrt", "cuda:0"), Rung("tensorrt-rtx", "cuda:0"), *CPU_RUNGS]
     machine("openvino", "onnxruntime", "torch", gpus=0)
     assert ladder(ONNX) == CPU_RUNGS
+
+
+def test_intels_gpu_is_taken_where_it_is_asked_for(machine: Callable[..., None], model: Path, fakes: Fakes) -> None:
+    """OpenVINO alone runs there."""
+    machine(*ALL)
+    assert not any(rung.device == "gpu" for rung in ladder(ONNX))
+    for device in ("gpu", "gpu:1"):
+        assert ladder(ONNX, device) == ladder(Path("m.tflite"), device) == [Rung("openvino", device)]
+        assert DetectSettings(device=device).device == device and below(Rung("openvino", device), ONNX, device) == []
+    fakes.content = {"openvino": lambda say: Gpu("openvino", 0, device="gpu:1")}
+    settings = DetectSettings(model=str(model), device="gpu:1", workers=1)
+    assert open_detector(settings, (96, 64))[0].engine.device == "gpu:1" and fakes.asked == [("openvino", "gpu:1")]
+    machine("onnxruntime")
+    with pytest.raises(RequirementError, match="device gpu is asked for: it needs openvino; pip install openvino"):
+        open_detector(DetectSettings(model=str(model), device="gpu"), (96, 64))
+    for wrong in ("gpu:", "gpu0", "cuda", "GPU"):
+        with pytest.raises(ConfigError, match=r"'detect\.device'"):
+            make_settings(None, {"detect.device": wrong})
 
 
 def test_each_rung_that_fails_is_told_once(fakes: Fakes, model: Path) -> None:

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from engines import EngineLoadError, EngineUnavailable
+from engines import EngineLoadError, EngineStopped, EngineUnavailable
 from tests.detect.gpus import Fakes, Gpu, fakes, frames, machine, marks, model, opener, raising
 from tracker.detect import open_relay
 from tracker.errors import RequirementError, UsageError
@@ -85,6 +85,23 @@ def test_closing_stops_the_build(fakes: Fakes, model: Path) -> None:
     relay = open_relay(opener(model), warm=True, say=lambda line: None)
     relay.close()
     assert compiler.ended.is_set()
+
+
+def test_closing_stops_a_compiler_that_says_nothing(fakes: Fakes, model: Path) -> None:
+    """It is asked of the build several times a second, not when the next line of progress comes."""
+    ended, said = Event(), list[str]()
+
+    def compile_it(say: Callable[[str], None]) -> Gpu:
+        say("compiling m.onnx")
+        stopped = fakes.stopped
+        until(stopped)
+        ended.set()
+        raise EngineStopped("the build was ended")
+
+    fakes.content = {"tensorrt": compile_it, "onnxruntime": lambda say: Gpu("onnxruntime", 1)}
+    relay = open_relay(opener(model), warm=True, say=said.append)
+    relay.close()
+    assert ended.is_set() and not any("was not built" in line for line in said)
 
 
 def test_a_runtime_that_is_not_there_is_told_as_without_a_warm_start(fakes: Fakes, model: Path) -> None:

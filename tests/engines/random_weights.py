@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from engines.export import ARCHITECTURES
 from engines.export_networks import build
+from engines.export_request import ARCHITECTURES
 
 
 def pictures(count: int, size_hw: tuple[int, int], seed: int = 0) -> list[np.ndarray]:
@@ -126,13 +126,18 @@ def save_yolo(name: str, path: str) -> None:
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = None
             layer.reset_running_stats()
+    shown = torch.from_numpy(np.stack(pictures(4, (320, 320), 100))).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         network.train()
-        network(torch.from_numpy(np.stack(pictures(4, (320, 320), 100))).permute(0, 3, 1, 2).float() / 255)
+        network(shown)
         _even_out(network)
-        for part in ("cv3", "one2one_cv3"):
-            for branch in getattr(last, part, None) or ():
-                branch[-1].weight *= 3
-                branch[-1].bias.fill_(-4.5)
-    network.eval()
+        network.eval()
+        layers = [branch[-1] for part in ("cv3", "one2one_cv3") for branch in getattr(last, part, None) or ()]
+        seen: dict[Any, torch.Tensor] = {}
+        hooks = [layer.register_forward_hook(lambda one, given, made: seen.update({one: made})) for layer in layers]
+        network(shown)
+        for layer, hook in zip(layers, hooks, strict=True):
+            hook.remove()
+            _scale([layer], seen[layer], 0.7)
+            layer.bias.fill_(-4.5)
     whole.save(path)

@@ -1,11 +1,11 @@
-"""What is exported finds what torch finds; weights that are not what they are said to be are refused unread."""
+"""What is exported finds what torch finds."""
 
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ import engines
 from engines import EngineOptions, EngineUnavailable
 from engines.build import Request as Plan
 from engines.build import build_plan, runtime_version
-from engines.export import ARCHITECTURES, Exported, Request, export
-from engines.export_check import DisagreementError, ExportError, Found, compare
+from engines.export import export
+from engines.export_check import ExportError, Found, compare
+from engines.export_request import ARCHITECTURES, Request
+from tests.engines.exporting import Made, exported, made, random_weights
 from tracker.config import DetectSettings
 from tracker.detect import open_detector
 from tracker.detect.heads import HEADS
 from tracker.structures import Frame
 
+__all__ = ["made", "random_weights"]  # fixtures
 ROOT = Path(__file__).parent.parent.parent
 SSD = [
     pytest.param("ssdlite320", 320, 3234),
@@ -31,28 +34,12 @@ SSD = [
     pytest.param("ssd512-vgg16", 512, 24564, marks=pytest.mark.slow),
 ]
 TWO_STAGE = [
-    pytest.param("fasterrcnn-mobilenet-320", 10),
-    pytest.param("fasterrcnn-mobilenet", 10, marks=pytest.mark.slow),
-    pytest.param("fasterrcnn-r50-fpn", 10, marks=pytest.mark.slow),
-    pytest.param(
-        "fasterrcnn-r50-fpn-v2", 2, marks=pytest.mark.slow
-    ),  # a fifth of a teraflop a picture in its last part
+    pytest.param("fasterrcnn-mobilenet-320"),
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("fasterrcnn-mobilenet", "fasterrcnn-r50-fpn", "fasterrcnn-r50-fpn-v2")
+    ),
 ]
-
-
-@pytest.fixture
-def random_weights() -> Any:
-    pytest.importorskip("torch", reason="exporting needs torch: pip install 'tracker[torch]'")
-    pytest.importorskip("torchvision", reason="exporting needs torchvision: pip install 'tracker[torch]'")
-    from tests.engines import random_weights
-
-    return random_weights
-
-
-def exported(weights: Path, shown: list[np.ndarray], **given: Any) -> tuple[Path, Exported]:
-    request = {"architecture": "", "size": 0, "names": (), "pictures": shown, **given}
-    output = weights.with_suffix(".onnx")
-    return output, export(Request(weights=weights, output=output, **request), lambda line: None)
 
 
 def found_by_torchvision(network: Any, shown: list[np.ndarray]) -> list[Found]:
@@ -116,60 +103,72 @@ PAPER = {
 
 
 @pytest.mark.parametrize(("name", "size", "count"), SSD)
-def test_an_ssd_finds_what_torchvision_finds(random_weights, tmp_path: Path, name: str, size: int, count: int) -> None:
+def test_an_ssd_finds_what_torchvision_finds(made: Callable[[str], Made], name: str, size: int, count: int) -> None:
     """The whole way: state dict, graph, default boxes, our decoding and our suppression."""
-    network, shown = random_weights.network_of(name, 90), random_weights.pictures(3, (size, size))
-    model, told = exported(random_weights.save(network, name, tmp_path), shown)
-    assert told.agreement.share == 1 and told.agreement.boxes > 30 and told.size == size
+    this = made(name)
+    network, model, shown = this.network, this.model, this.shown
+    assert this.told.agreement.share == 1 and this.told.agreement.boxes > 20 and this.told.size == size
     network.score_thresh, network.topk_candidates, network.detections_per_img = 0.495, 10_000, 10_000
     wanted = found_by_torchvision(network, shown)
     wanted = [tuple(part[row[1] >= 0.5] for part in row) for row in wanted]  # only one class of a box reaches that
     given = found_by_us(model, shown, score=0.495, iou=network.nms_thresh, max_candidates=10_000)
     agreement = compare(wanted, [tuple(part[row[1] >= 0.5] for part in row) for row in given])
-    assert agreement.boxes >= 10 and agreement.share == 1, agreement
+    assert agreement.boxes >= 6 and agreement.share == 1, agreement
 
     engine = engines.load(model, "onnxruntime", EngineOptions(shape={}))
-    batch = np.stack(shown)
-    outputs = engine.infer({"images": batch})
+    outputs = engine.infer({"images": np.stack(shown)})
     assert {key: value.shape for key, value in outputs.items()} == {
-        "encodings": (3, count, 4), "scores": (3, count, 91), "anchors": (3, count, 4)
+        "encodings": (2, count, 4), "scores": (2, count, 91), "anchors": (2, count, 4)
     }  # fmt: skip
-    assert outputs["anchors"][2] == pytest.approx(paper_boxes(*PAPER[name]), abs=0.02)
+    assert outputs["anchors"][1] == pytest.approx(paper_boxes(*PAPER[name]), abs=0.02)
     assert HEADS["ssd"]([array[1] for array in outputs.values()], (size, size), 0.3)[0].shape[1] == 4
 
 
-@pytest.mark.parametrize(("name", "count"), TWO_STAGE)
-def test_a_faster_rcnn_finds_what_torchvision_finds(random_weights, tmp_path: Path, name: str, count: int) -> None:
-    """On so many pictures of each of two shapes, neither of them the one that it was traced with."""
-    network = random_weights.network_of(name, 90)
-    weights = random_weights.save(network, name, tmp_path)
-    model, told = exported(weights, random_weights.pictures(2, (256, 320), seed=5))
-    assert told.agreement.share == 1 and told.size == ARCHITECTURES[name].size
+@pytest.mark.parametrize("name", TWO_STAGE)
+def test_a_faster_rcnn_finds_what_torchvision_finds(made: Callable[[str], Made], random_weights, name: str) -> None:
+    """On pictures of two shapes, neither of them the one that it was traced with."""
+    this = made(name)
+    assert this.told.agreement.share >= 0.99 and this.told.size == ARCHITECTURES[name].size
+    wanted: list[Found] = []
+    given: list[Found] = []
     for size_hw in ((256, 384), (352, 288)):
-        shown = random_weights.pictures(count, size_hw)
-        wanted = found_by_torchvision(network, shown)
-        given = found_by_us(model, shown, score=0.05, input_size=max(size_hw))
-        agreement = compare(wanted, given, most=100)
-        assert agreement.boxes > 100 and agreement.share >= 0.995, agreement
-        assert agreement.px <= 0.5 and agreement.score <= 0.005
-    graph = onnx.load(str(model)).graph
+        shown = random_weights.pictures(1, size_hw)
+        wanted += found_by_torchvision(this.network, shown)
+        given += found_by_us(this.model, shown, score=0.05, input_size=max(size_hw))
+    agreement = compare(wanted, given, most=100)
+    assert agreement.boxes > 100 and agreement.share >= 0.99, agreement
+    assert agreement.px <= 0.5 and agreement.score <= 0.005
+    graph = onnx.load(str(this.model)).graph
     assert [output.name for output in graph.output] == ["boxes", "labels", "scores"]
+
+
+def test_openvino_finds_what_onnxruntime_finds(made: Callable[[str], Made], random_weights) -> None:
+    """Lists of open length between the stages are nothing that every runtime takes."""
+    pytest.importorskip("openvino")
+    model, shown = made("fasterrcnn-mobilenet-320").model, random_weights.pictures(2, (256, 384))
+    both = [
+        found_by_us(model, shown, score=0.05, input_size=384, runtime=runtime, precision="fp32")
+        for runtime in ("onnxruntime", "openvino")
+    ]
+    agreement = compare(both[0], both[1], most=100)
+    assert agreement.boxes > 100 and agreement.share >= 0.99, agreement
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 @pytest.mark.parametrize(("name", "size"), [("ssdlite320", 320), ("ssd300-vgg16", 300), ("ssd512-vgg16", 512)])
-def test_an_ssd_is_compiled_by_tensorrt(random_weights, tmp_path: Path, name: str, size: int, precision: str) -> None:
+def test_an_ssd_is_compiled_by_tensorrt(
+    made: Callable[[str], Made], tmp_path: Path, name: str, size: int, precision: str
+) -> None:
     try:
         runtime_version("tensorrt-rtx")
     except EngineUnavailable as error:
         pytest.skip(str(error))
-    shown = random_weights.pictures(2, (size, size))
-    model, _ = exported(random_weights.save(random_weights.network_of(name, 90), name, tmp_path), shown)
-    feeds = [{"images": picture[None]} for picture in shown] if precision == "int8" else []
+    this = made(name)
+    feeds = [{"images": picture[None]} for picture in this.shown] if precision == "int8" else []
     profile = {"images": ((1, size, size, 3), (4, size, size, 3), (4, size, size, 3))}
     plan = build_plan(
-        Plan(model, "tensorrt-rtx", precision, profile, ("sm89",), 1024, feeds), lambda line: None, tmp_path / "plans"
+        Plan(this.model, "tensorrt-rtx", precision, profile, ("sm89",), 1024, feeds), lambda line: None, tmp_path
     )
     rows = {"ssdlite320": 3234, "ssd300-vgg16": 8732, "ssd512-vgg16": 24564}[name]
     assert [(out["name"], out["shape"]) for out in plan.notes["outputs"]] == [
@@ -202,67 +201,6 @@ def test_weights_of_a_frozen_normalisation_are_taken(random_weights, tmp_path: P
     assert len(kept) < len(state)
     torch.save({"model": kept, "epoch": 3}, weights)
     assert exported(weights, random_weights.pictures(1, (256, 320)))[1].agreement.boxes > 0
-
-
-def test_other_weights_are_refused(random_weights, tmp_path: Path) -> None:
-    import torch
-
-    weights = random_weights.save(random_weights.network_of("ssdlite320", 90), "ssdlite320", tmp_path)
-    for arch, reason in (("ssd300-vgg16", "no weights of ssd300-vgg16"), ("fasterrcnn-r50-fpn", "its last layer")):
-        with pytest.raises(ExportError, match=reason) as caught:
-            exported(weights, [], architecture=arch)
-        assert "\n" not in str(caught.value) and "choose --arch" in str(caught.value)
-    with pytest.raises(ExportError, match="unknown architecture 'ssd'"):
-        exported(weights, [], architecture="ssd")
-    with pytest.raises(ExportError, match="fixed at 320x320; leave --size out"):
-        exported(weights, [], size=512)
-    torch.save([1, 2], weights)
-    with pytest.raises(ExportError, match="holds no state dict"):
-        exported(weights, [])
-    weights.write_bytes(b"nothing")
-    with pytest.raises(ExportError, match="not a state dict that can be read"):
-        exported(weights, [])
-    assert {path.name for path in tmp_path.iterdir()} == {weights.name}
-
-
-class Trap:
-    """Runs when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.mkdir, (str(self.mark),)
-
-
-def test_code_in_a_state_dict_does_not_run(random_weights, tmp_path: Path) -> None:
-    import torch
-
-    weights = tmp_path / "ssdlite320.pth"
-    torch.save({"weight": Trap(tmp_path / "sprung")}, weights)
-    with pytest.raises(ExportError, match="without running its code"):
-        exported(weights, [])
-    weights.write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
-    with pytest.raises(ExportError, match="without running its code"):
-        exported(weights, [])
-    assert not (tmp_path / "sprung").exists()
-
-
-def test_a_graph_that_disagrees_is_not_written(random_weights, tmp_path: Path, monkeypatch) -> None:
-    from engines import export_torchvision
-
-    shown = random_weights.pictures(1, (320, 320))
-    weights = random_weights.save(random_weights.network_of("ssdlite320", 90), "ssdlite320", tmp_path)
-    both = export_torchvision._both
-
-    def shifted(*given: Any) -> Any:
-        wanted, found = both(*given)
-        return wanted, [(boxes + 1, scores, labels) for boxes, scores, labels in found]
-
-    monkeypatch.setattr(export_torchvision, "_both", shifted)
-    with pytest.raises(DisagreementError, match=r"agree on 0\.0 % of .* nothing was written"):
-        exported(weights, shown)
-    assert {path.name for path in tmp_path.iterdir()} == {weights.name}
 
 
 @pytest.mark.slow

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from engines import EngineUnavailable
-from engines.export import Request, architecture_of, export
+from engines.export import architecture_of, export
 from engines.export_check import Agreement, DisagreementError, ExportError, Found, accept, compare
+from engines.export_request import Request
 
 
 def test_the_architecture_is_read_off_published_names() -> None:

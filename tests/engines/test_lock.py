@@ -63,6 +63,21 @@ def test_who_waits_is_told_and_may_give_up(tmp_path: Path) -> None:
         pass
 
 
+def test_who_waits_is_asked_between_the_lines(tmp_path: Path) -> None:
+    path, polls = tmp_path / "x.lock", 0
+
+    def poll() -> None:
+        nonlocal polls
+        polls += 1
+        if polls == 3:
+            raise InterruptedError
+
+    told: list[int] = []
+    with locked(path), pytest.raises(InterruptedError), locked(path, lambda: told.append(polls), poll):
+        pytest.fail("held twice")
+    assert told == [0], "said once, asked three times"
+
+
 def test_a_process_that_dies_lets_go(tmp_path: Path) -> None:
     path, told = tmp_path / "x.lock", Event()
     process = subprocess.Popen(

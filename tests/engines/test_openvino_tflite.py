@@ -9,13 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
+import engines
 from engines.openvino_tflite import NAMES, OPERATOR, read_network
 from engines.quiet import import_openvino
 from tracker.boxes import iou_matrix
+from tracker.config import DetectSettings
+from tracker.detect import open_detector
 from tracker.detect.classes import COCO_91
 from tracker.detect.heads import decode_ssd_raw, mobilenet_boxes
 from tracker.detect.nms import nms
 from tracker.detect.recognise import recognise
+from tracker.structures import Frame
 
 QUANTISED = "ssd_mobilenet_v1_coco_quant.tflite"
 
@@ -48,3 +52,17 @@ def test_what_comes_before_is_what_the_detector_saw(data: Path) -> None:
     people = np.array([[50, 398, 245, 903], [222, 405, 345, 860], [669, 392, 810, 877]], np.float32)
     people *= np.array([300 / width, 300 / height] * 2, np.float32)
     assert (iou_matrix(people, boxes[kept]).max(1) > 0.6).sum() >= 2
+
+
+@pytest.mark.data
+def test_the_whole_stage_takes_the_file_as_it_is(data: Path) -> None:
+    """Signature, head, names and input are told from the file; nothing beside it is needed."""
+    model = data / "weights" / QUANTISED
+    assert [spec.name for spec in engines.inspect(model).outputs] == list(NAMES)
+    detector, notices = open_detector(DetectSettings(model=str(model), score=0.5, workers=1), (810, 1080))
+    assert detector.engine.runtime.startswith("openvino") and detector.identity.head == "ssd_raw" and not notices
+    assert detector.size_hw == (300, 300)
+    (found,) = detector.detect([Frame.from_bgr(0, 0.0, np.asarray(cv2.imread(str(data / "images" / "bus.jpg"))))])
+    names = [detector.class_names[k] for k in found.class_ids]
+    assert names.count("person") >= 3 and "bus" in names
+    detector.close()

@@ -15,10 +15,12 @@ COMMANDS = {
     "run": "Track one video, stream or folder of pictures.",
     "detect": "Detections only, without identity.",
     "track": "Track detections that a file holds already.",
+    "annotate": "Annotate an archive of videos, resumable, on one machine or a cluster.",
     "eval": "Score results against ground truth: HOTA, IDF1, MOTA.",
     "monitor": "Watch many cameras, for months.",
     "models": "The models there are: list, fetch, info.",
     "engine": "Compile a model for a runtime; list and check what is compiled.",
+    "bench": "What runs a model fastest on this machine, and the flags for it.",
     "doctor": "What is there, what is missing, and the command that brings it.",
 }
 

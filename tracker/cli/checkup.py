@@ -29,6 +29,8 @@ NO_DEVICE = 100
 """What cuInit says where the driver is there and finds no GPU."""
 FOR_GPUS = ("tensorrt", "tensorrt-rtx", "torch")
 """Runtimes that are of no use for `tracker run` on a processor: others are faster there."""
+ELSEWHERE = {"torch": "`tracker models export`", "tensorrt-rtx": "`tracker engine build --gpu sm89`"}
+"""What those are of use for without a GPU."""
 PROBES = {"openvino": look.OPENVINO, "onnxruntime": look.ONNXRUNTIME, "torch": look.TORCH}
 RUNTIMES = tuple(engines.RUNTIMES)
 
@@ -144,12 +146,14 @@ def runtime(name: str, has_gpu: bool) -> Finding:
     module = engines.RUNTIMES[name].library
     for_gpus = name in FOR_GPUS
     if not is_there(module):
-        useful = has_gpu or not for_gpus
-        needed = "" if useful else "; of use with an NVIDIA GPU"
+        useful = has_gpu or not for_gpus or name in ELSEWHERE
+        needed = "; of use with an NVIDIA GPU" if for_gpus and not has_gpu else ""
+        needed += f" and for {ELSEWHERE[name]}" if needed and name in ELSEWHERE else ""
         return Finding("runtimes", name, "missing", f"not installed{needed}", bringing(name, module) if useful else "")
     if engines.RUNTIMES[name].gpu and not has_gpu:
-        text = f"{installed_version(module)} installed, not loaded: no NVIDIA GPU that answers"
-        return Finding("runtimes", name, "missing", text.strip(), facts={"version": installed_version(module)})
+        text = f"{installed_version(module)}, not loaded: no NVIDIA GPU that answers"
+        text += f"; of use for {ELSEWHERE[name]}" if name in ELSEWHERE else ""
+        return Finding("runtimes", name, "unused", text.strip(", "), facts={"version": installed_version(module)})
     told = asked(PROBES.get(name, look.IMPORT.format(module=module)))
     if "error" in told:
         return Finding(
@@ -269,7 +273,7 @@ def models() -> list[Finding]:
     assert card is not None
     facts = {"file": str(path), "sha256": card.sha256}
     text = f"embedded, {path.stat().st_size / 1e6:.1f} MB, SHA-256 {card.sha256[:12]}... verified"
-    cards = [card for card in zoo().values() if card.url]
+    cards = [card for card in zoo().values() if card.url or (card.checkpoint and card.checkpoint.url)]
     here = [card.name for card in cards if file_of(card).exists()]
     fetched = f"{', '.join(here) or 'none'} of {len(cards)} (tracker models list)"
     return [

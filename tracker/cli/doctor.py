@@ -16,7 +16,7 @@ from tracker import __version__
 if TYPE_CHECKING:
     from tracker.cli.findings import Finding
 
-COLORS = {"ok": "green", "missing": "bright_black", "warning": "yellow", "broken": "red"}
+COLORS = {"ok": "green", "unused": "bright_black", "missing": "bright_black", "warning": "yellow", "broken": "red"}
 MARGIN = 26
 MAX_WIDTH = 100
 
@@ -93,7 +93,7 @@ def show(found: list[Finding]) -> None:
     for item in found:
         if item.area != area:
             area = item.area
-            click.echo(f"\n{area}")
+            _echo("\n" + click.style(area, bold=True))
         state = click.style(f"{item.state:7}", fg=COLORS[item.state])
         text = textwrap.fill(
             item.text, max(width, MARGIN + 30), initial_indent=" " * MARGIN, subsequent_indent=" " * MARGIN,

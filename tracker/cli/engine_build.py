@@ -54,7 +54,13 @@ Examples:
     "--output", type=click.Path(path_type=Path), help="Also copy it here (.plan; openvino: .xml; torch: .pt2)."
 )
 @click.option("--runtime", required=True, type=click.Choice(["tensorrt", "tensorrt-rtx", "openvino", "torch"]))
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="bf16: of torch only; int8: of the others only.",
+)
 @click.option("--calibrate", metavar="SOURCE", help="Frames that INT8 takes its ranges from: video or folder.")
 @click.option("--gpu", metavar="SM,SM", help="Kinds of GPU to compile for (sm89). [default: the one here, else all]")
 @click.option("--batch", callback=_range, metavar="N|MIN:MAX", help="Pictures an inference. [default: the model's]")
@@ -66,12 +72,15 @@ def build(**flags: Any) -> None:
 
     A plan that finds other boxes is refused, and one of the next higher precision takes its place.
     """
-    from engines.build import runtime_version
+    from engines.build import precisions_of, runtime_version
     from tracker.cli.signals import interruptible
     from tracker.detect.model import find_model
 
     with translated():
         runtime_version(flags["runtime"])  # what is not there is told before any work
+    offered = precisions_of(flags["runtime"])
+    if flags["precision"] not in offered:
+        raise UsageError(f"{flags['runtime']} is built in {', '.join(offered)}, not in {flags['precision']}")
     if flags["calibrate"] and flags["precision"] != "int8":
         raise UsageError(f"--calibrate is for --precision int8, not {flags['precision']}; leave it out")
     model = find_model(flags["model"])
@@ -115,7 +124,7 @@ class _Building:
         if size and found != (size[1], size[0]):
             raise UsageError(f"the model's input is {found[1]}x{found[0]}, --size {size[0]}x{size[1]} was asked for")
         low, high = flags["batch"] or (shape[0], shape[0])
-        self._shape, self._least = {name: shape}, {name: (low, *shape[1:])}
+        self._shape, self._batch = {name: shape}, (low, high)
         self._profiles = {name: ((low, *shape[1:]), (high, *shape[1:]), (high, *shape[1:]))}
 
     def checked(self) -> Plan:
@@ -175,12 +184,12 @@ class _Building:
             parity = unmeasured(str(error) if engines.has_gpu() else "no GPU here")
             store(plan.path, parity)
             return parity
-        source, (batch, *_), settings = self._flags["calibrate"], *self._least.values(), self._settings
+        source, settings = self._flags["calibrate"], self._settings
         try:
             return check(
                 plan, lambda: open_reference(self._model, self._shape, settings),
-                lambda: detector_on(self._model, engine, comparing(settings), batch=batch),
-                beside(source) if source else nothing, batch,
+                lambda: detector_on(self._model, engine, comparing(settings), batch=self._batch),
+                beside(source) if source else nothing, self._batch[0],
             )  # fmt: skip
         finally:
             engine.close()

@@ -92,7 +92,8 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        state: "ok", "missing" (an option that is not there), "warning" (works, but not as well as it could), "broken".
+        state: "ok", "unused" (installed, and of no use to `run` here), "missing" (an option that is not there),
+            "warning" (works, but not as well as it could), "broken".
         remedy: the one command, or the one thing to do, that changes it; empty where there is nothing to do.
         facts: the same for programs.
     """

@@ -15,8 +15,8 @@ from tracker.cli.progress import say
 from tracker.errors import ModelError, OutputError, RequirementError, TrackerError, WriteError
 
 if TYPE_CHECKING:
-    from engines.export import Exported
     from engines.export_check import Agreement
+    from engines.export_request import Exported
 
 PICTURES = 4
 """Rendered ones, which torch and the graph are compared on."""
@@ -79,7 +79,8 @@ def make(weights: Path, output: Path, arch: str, size: int, names: tuple[str, ..
         ModelError: weights that cannot be exported. RequirementError: torch or ultralytics is not installed.
         TrackerError: the graph does not find what the network finds. OSError: it cannot be written.
     """
-    from engines.export import Request, export
+    from engines.export import export
+    from engines.export_request import Request
     from tracker.detect.rendered import rendered_frames
 
     pictures = [frame.bgr[..., ::-1].copy() for frame in islice(rendered_frames(), PICTURES)]

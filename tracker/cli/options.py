@@ -55,7 +55,7 @@ def detector_options(command: Command) -> Command:
             help="Inference library. [default: auto]",
         ),
         click.option("--require", metavar="RUNTIME", help="Fail (exit 4) unless this runtime really runs."),
-        click.option("--device", metavar="auto|cpu|cuda:0", help="Device. [default: auto]"),
+        click.option("--device", metavar="auto|cpu|cuda:0|gpu", help="Device. [default: auto]"),
         click.option(
             "--precision",
             type=click.Choice(["auto", "fp32", "bf16", "fp16"]),

@@ -60,7 +60,7 @@ class Checkpoint(BaseModel):
     """Weights that the model's file is made from, here, by `engines.export`.
 
     Attributes:
-        arch: one of `engines.export.ARCHITECTURES`. url: of the weights; empty: none are published.
+        arch: one of `engines.export_request.ARCHITECTURES`. url: of the weights; empty: none are published.
         sha256: of the weights; of published ones the first eight digits, which their name holds, or more.
     """
 
@@ -279,7 +279,8 @@ def class_names(given: Sequence[str], metadata: Mapping[str, str], count: int) -
             )
         if names:
             return names
-    return COCO_CLASSES if count == len(COCO_CLASSES) else tuple(f"class_{k}" for k in range(count or UNKNOWN_COUNT))
+    lists = {len(names): names for names in CLASS_LISTS.values()}
+    return lists.get(count) or tuple(f"class_{k}" for k in range(count or UNKNOWN_COUNT))
 
 
 def names_in(metadata: Mapping[str, str]) -> tuple[str, ...]:

@@ -44,9 +44,12 @@ class EngineDetector:
 
     def __init__(
         self, engine: engines.Engine, card: ModelCard, identity: Identity, settings: DetectSettings,
-        observe: Observe = lambda stage, seconds: None,
+        observe: Observe = lambda stage, seconds: None, batch: tuple[int, int] = (1, 0),
     ) -> None:  # fmt: skip
         """Take over `engine`; `card` must be complete (head and classes known).
+
+        Args:
+            batch: least and largest batch that the engine takes, where its batch is open; largest 0: no limit.
 
         Raises:
             ConfigError: a class in `settings.classes` that the model does not know.
@@ -55,6 +58,8 @@ class EngineDetector:
         self.engine, self.identity, self.observe = engine, identity, observe
         self._card, self._settings = card, settings
         self._input, self.size_hw = self._look_at_input()
+        fixed = self._input.shape[0]
+        self.batch = (fixed, fixed) if fixed else batch
         self._nhwc = self._input.shape[1] != 3
         self._kept = np.array(sorted(_ids_of(settings.classes, card.classes)), np.int64)
         self._letterboxes: dict[tuple[int, int], Letterbox] = {}
@@ -83,10 +88,12 @@ class EngineDetector:
         Raises:
             TrackerError: the runtime failed, or found a class that the model does not name.
         """
-        batch = self._input.shape[0] or len(frames) or 1
+        least, largest = self.batch
         found: list[Detections] = []
-        for start in range(0, len(frames), batch):
-            found += self._detect_batch(frames[start : start + batch], batch)
+        step = largest or len(frames) or 1
+        for start in range(0, len(frames), step):
+            part = frames[start : start + step]
+            found += self._detect_batch(part, max(least, len(part)))
         return found
 
     def close(self) -> None:

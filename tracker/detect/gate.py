@@ -91,11 +91,11 @@ def check_named(model: Model, engine: engines.Engine, settings: DetectSettings, 
     if origin is None:
         return f"plan {model.path.name}: parity not measured: its model {notes.get('model')} is not beside it"
     least = {name: tuple(shapes[0]) for name, shapes in notes["ingredients"]["shapes"].items()}
-    batch = next(iter(least.values()))[0]
+    batch, _ = model.batch
     try:
         parity = check(
             engines.Plan(model.path, notes, False), lambda: open_reference(origin, least, settings),
-            lambda: detector_on(model, engine, comparing(settings), batch=batch), frames, batch,
+            lambda: detector_on(model, engine, comparing(settings)), frames, batch,
         )  # fmt: skip
     except (TrackerError, engines.EngineError) as error:
         return f"plan {model.path.name}: parity not measured: {error}"

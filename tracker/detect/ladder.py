@@ -25,7 +25,7 @@ CPU = ("auto", "cpu")
 
 @dataclass(frozen=True)
 class Rung:
-    """A runtime and the device that it is asked for: "auto", "cpu" or "cuda:N"."""
+    """A runtime and the device that it is asked for: "auto", "cpu", "cuda:N" or Intel's "gpu" and "gpu:N"."""
 
     runtime: str
     device: str
@@ -45,14 +45,22 @@ def ladder(path: Path, device: str = "auto") -> list[Rung]:
     """All rungs for this file on this machine, best first.
 
     Args:
-        path: of the model. device: "auto", "cpu" or "cuda:N", which leaves the rungs of other devices out.
+        path: of the model. device: as of `Rung`; leaves the rungs of other devices out. Intel's GPU is a rung
+            only where it is asked for.
     """
     there = engines.installed()
     if path.suffix.lower() in PLANS:
         return [Rung(name, device) for name in _made_for(path) if name in there]
     takers = READERS.get(path.suffix.lower(), tuple(engines.RUNTIMES))
+    if of_intel(device):
+        return [Rung("openvino", device)] if "openvino" in there and "openvino" in takers else []
     rungs = [*(_gpu_rungs(there, device) if device != "cpu" else ()), *(_cpu_rungs(there) if device in CPU else ())]
     return [rung for rung in rungs if rung.runtime in takers]
+
+
+def of_intel(device: str) -> bool:
+    """Whether a device is Intel's GPU, which OpenVINO alone runs on."""
+    return device.partition(":")[0] == "gpu"
 
 
 def _gpu_rungs(there: list[str], device: str) -> list[Rung]:
@@ -123,6 +131,13 @@ def first_rungs(path: Path, runtime: str, device: str, require: str | None) -> l
     takers = {**PLANS, **READERS}.get(path.suffix.lower(), ("onnxruntime", "openvino"))
     if engines.RUNTIMES[takers[0]].gpu and not engines.has_gpu():
         raise RequirementError(f"plan {path} runs on an NVIDIA GPU: {engines.why_no_gpu()}")
+    if of_intel(device):
+        reason = (
+            f"no runtime for {path.suffix} files runs on it"
+            if "openvino" in engines.installed()
+            else ("it needs openvino; pip install openvino")
+        )
+        raise RequirementError(f"device {device} is asked for: {reason}")
     if device not in CPU:
         reason = engines.why_no_gpu(int(device.partition(":")[2])) or f"no runtime for {path.suffix} files runs on it"
         raise RequirementError(f"device {device} is asked for: {reason}")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import engines
+from engines.build_cache import read_notes
 from tracker.config import DetectSettings
 from tracker.detect.card import InputCard, ModelCard, class_names, find_card, read_card, sha256_of
 from tracker.detect.detector import EngineDetector, Identity, Observe, image_input
@@ -28,12 +29,14 @@ class Model:
     Attributes:
         card: what is said about it; None: nothing. path: of the file. sha256: hexadecimal.
         signature: inputs and outputs as the file has them; None for a plan, which tells them when it is loaded.
+        batch: least and largest batch that a plan was built for; largest 0: no limit is known.
     """
 
     card: ModelCard | None
     path: Path
     sha256: str
     signature: engines.ModelSignature | None
+    batch: tuple[int, int] = (1, 0)
 
     @property
     def is_plan(self) -> bool:
@@ -51,9 +54,18 @@ def find_model(name: str) -> Model:
     if path.suffix.lower() in PLANS:
         if not path.is_file():
             raise ModelError(f"plan {name} does not exist; build it with `tracker engine build`")
-        return Model(read_card(path.with_suffix(".yaml")), path, sha256_of(path), None)
+        return Model(read_card(path.with_suffix(".yaml")), path, sha256_of(path), None, _batch_of(path))
     card, path = find_card(name)
     return Model(card, path, sha256_of(path), _inspect(path))
+
+
+def _batch_of(plan: Path) -> tuple[int, int]:
+    """Least and largest batch that a plan was built for, by its notes; (1, 0) where it has none."""
+    try:
+        least, _, largest = next(iter(read_notes(plan)["ingredients"]["shapes"].values()))
+        return int(least[0]), int(largest[0])
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration):
+        return 1, 0
 
 
 def _inspect(path: Path) -> engines.ModelSignature:
@@ -104,20 +116,22 @@ def _longer_side(card: ModelCard | None, metadata: Mapping[str, str]) -> int:
 
 def detector_on(
     model: Model, engine: engines.Engine, settings: DetectSettings,
-    observe: Observe = lambda stage, seconds: None, batch: int = 1,
+    observe: Observe = lambda stage, seconds: None, batch: tuple[int, int] | None = None,
 ) -> EngineDetector:  # fmt: skip
     """A detector on an engine that has loaded the model, or a plan of it. One run warms it up and tells its head.
 
     Args:
-        batch: least batch that the engine takes, where its batch is open.
+        batch: least and largest batch that the engine takes, where its batch is open; None: the model's.
 
     Raises:
         ModelError: no head understands it, or its card or its own notes contradict it.
         ConfigError: a class in `settings.classes` that it does not know.
         EngineError: it does not run.
     """
-    card = _complete(model, engine, batch)
-    return EngineDetector(engine, card, Identity(card.name, model.sha256, model.path, card.head), settings, observe)
+    batch = batch or model.batch
+    card = _complete(model, engine, batch[0])
+    identity = Identity(card.name, model.sha256, model.path, card.head)
+    return EngineDetector(engine, card, identity, settings, observe, batch)
 
 
 def _complete(model: Model, engine: engines.Engine, batch: int) -> ModelCard:

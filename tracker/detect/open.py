@@ -8,7 +8,7 @@ from pathlib import Path
 
 import engines
 from tracker.config import DetectSettings
-from tracker.detect.detector import EngineDetector, Observe, cores, image_input
+from tracker.detect.detector import EngineDetector, Observe, cores
 from tracker.detect.fused import FusedDetector, fused_where_wanted
 from tracker.detect.gate import Frames, check, check_named, comparing, nothing, open_reference
 from tracker.detect.ladder import PLANS, Rung, below, first_rungs, rung_of
@@ -31,7 +31,7 @@ class Sharing:
 def share_cores(settings: DetectSettings, live: bool) -> Sharing:
     """One inference a core for files: no core waits for another. All cores on one picture for live sources: latency."""
     workers = settings.workers or (1 if live else min(cores(), MAX_WORKERS))
-    return Sharing(workers, max(1, cores() // workers))
+    return Sharing(workers, settings.threads or max(1, cores() // workers))
 
 
 def open_detector(
@@ -138,14 +138,17 @@ class Opener:
             for line in self.notices[known:]:
                 self._say(f"notice: {line}")
 
-    def open(self, rung: Rung, say: Say) -> EngineDetector:
+    def open(self, rung: Rung, say: Say, stopped: Callable[[], bool] = lambda: False) -> EngineDetector:
         """The detector on this rung; a compiled one has passed the parity gate.
+
+        Args:
+            rung: where. say: takes lines of progress. stopped: True ends a build (EngineStopped).
 
         Raises:
             EngineError: the runtime is not there, refuses the model, or fails to run it.
             ModelError, ConfigError: as `open_detector` says.
         """
-        options = replace(self._options, device=rung.device)
+        options = replace(self._options, device=rung.device, stopped=stopped)
         while True:
             engine, plan = engines.load_plan(self.model.path, rung.runtime, options, say)
             try:
@@ -195,9 +198,10 @@ class Opener:
             made.append(plan)
             return engine
 
-        batch = image_input(usual.engine.inputs).shape[0] or 1
-        if batch > 1:
-            self._notice(f"the model's batch is fixed at {batch}: single frames are padded")
+        least, largest = usual.batch
+        if least > 1:
+            how = f"fixed at {least}" if least == largest else f"{least} at least"
+            self._notice(f"the model's batch is {how}: single frames are padded")
         detector, notices = fused_where_wanted(usual, self._source, load)
         for notice in notices:
             self._notice(notice)

@@ -16,15 +16,11 @@ PATIENCE_S = 30.0
 """How long an end waits for a compiler to be stopped."""
 
 
-class _Stopped(Exception):
-    """The run ended before the plan was ready."""
-
-
 class Building:
     """A detector that is opened in a thread of its own."""
 
-    def __init__(self, open_it: Callable[[Say], EngineDetector], say: Say) -> None:
-        """Begin. `open_it` gets a `say` that ends it, when it is next called, after `stop`."""
+    def __init__(self, open_it: Callable[[Say, Callable[[], bool]], EngineDetector], say: Say) -> None:
+        """Begin. `open_it` gets a `say`, and what it has to ask whether it was told to `stop`."""
         self._open_it, self._say = open_it, say
         self._turn = Condition()
         self._begun = self._stopped = self._done = False
@@ -66,7 +62,7 @@ class Building:
     def _work(self) -> None:
         """The thread."""
         try:
-            detector = self._open_it(self._tell)
+            detector = self._open_it(self._tell, self._is_stopped)
         except Exception as error:
             self._finish(None, error)
         else:
@@ -78,8 +74,11 @@ class Building:
             self._begun = True
             self._turn.notify_all()
             if self._stopped:
-                raise _Stopped
+                raise engines.EngineStopped("the run ended before the plan was ready")
         self._say(line)
+
+    def _is_stopped(self) -> bool:
+        return self._stopped
 
     def _finish(self, detector: EngineDetector | None, error: Exception | None) -> None:
         with self._turn:
@@ -98,7 +97,7 @@ class Building:
             return
         if detector is not None:
             ready(detector)
-        elif error is not None and not isinstance(error, _Stopped):
+        elif error is not None and not isinstance(error, engines.EngineStopped):
             self._failed(error)
 
 
@@ -151,7 +150,7 @@ def _open_warm(opener: Opener, step_down: StepDown | None, say: Say) -> RelayDet
     stand_ins = [other for other in opener.below(rung) if not other.compiles]
     if not stand_ins:
         raise UsageError(f"--warm-start: nothing can run while {rung.runtime} is compiled; leave it out")
-    building = Building(lambda tell: opener.open(rung, tell), say)
+    building = Building(lambda tell, stopped: opener.open(rung, tell, stopped), say)
     try:
         try:
             ready = building.wait_begun()
