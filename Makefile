@@ -1,5 +1,6 @@
 # make demo    the main job, from nothing: environment, package, the sample clip tracked and scored
 # make test    the whole test suite
+# make test-contract  the engine contract on torch as well (its wheel for processors, 200 MB), after `make test`
 # make test-torch  the tests that need torch, torchvision and ultralytics, in an environment of their own (6 GB)
 # make check   formatting, lint, types
 # make sample  render the sample clip again
@@ -13,11 +14,12 @@ HEADLESS := --force-reinstall --no-deps opencv-python-headless
 DEMO := .venv
 TEST := .venv-test
 TORCH := .venv-test-torch
+CONTRACT := tests/engines/test_contract.py tests/engines/test_torch.py tests/engines/test_torch_operators.py
 NEED_TORCH := tests/engines tests/cli/test_models_export.py
 
 SOURCES := $(shell find engines tracker -type f -not -name '*.pyc')
 
-.PHONY: demo test test-torch check sample clean
+.PHONY: demo test test-contract test-torch check sample clean
 
 demo: $(DEMO)/package
 	$(DEMO)/bin/tracker run --source samples/street.mp4 --output demo/street.tracked.mp4 --mot demo/street.txt \
@@ -28,6 +30,11 @@ demo: $(DEMO)/package
 
 test: $(TEST)/ready
 	$(TEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+# Not by the constraints: they name the torch that torchvision needs, which brings CUDA along.
+test-contract: $(TEST)/ready
+	$(TEST)/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
+	$(TEST)/bin/python -m pytest $(CONTRACT) $(PYTEST_ARGS)
 
 test-torch: $(TORCH)/ready
 	$(TORCH)/bin/python -m pytest $(NEED_TORCH) $(PYTEST_ARGS)

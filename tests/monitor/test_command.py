@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,9 @@ def test_it_runs_for_a_while_and_says_how_it_went(config: Path) -> None:
     assert cameras["gone"]["state"] in ("down", "paused")
     assert all(adds_up(camera["frames"]) and not camera["frames"]["in_flight"] for camera in cameras.values())
     assert lines[-1]["detector"]["model"] == "street6"
+    assert [line["message"] for line in lines if line["event"] == "association"] in (
+        ["association on numba"], ["association on numpy"]
+    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -85,6 +90,10 @@ def test_the_settings_are_read_again_on_a_signal_and_sigterm_drains(config: Path
         ("cameras: {a: {sorce: x}}\n", 2, "did you mean 'source'?"),
         ("cameras: {a: {source: x}}\ndetect: {model: /no/such.onnx}\n", 2, "/no/such.onnx"),
         ("cameras: {a: {source: x}}\ndetect: {runtime: tensorrt}\n", 4, "tensorrt"),
+        ("cameras: {a: {source: x}}\ndetect: {fused: on}\n", 2, "leave it at auto"),
+        ("cameras: {a: {source: x}}\nmqtt: {host: b, password_env: NO_SUCH}\n", 2, "NO_SUCH is wanted and not set"),
+        ("cameras: {a: {source: x}}\nrecord: {cameras: [b]}\n", 2, "there is no camera 'b'"),
+        ("cameras: {a: {source: x}}\ndata: /dev/null/x\n", 2, "/dev/null/x cannot be used"),
         ("cameras: {a: {source: x, zones: {z: {polygon: [[0,0],[1,0],[1,1]], classes: [cat]}}}}\n", 2, "'cat'"),
     ],
 )
@@ -97,3 +106,23 @@ def test_what_cannot_start_says_why_in_one_line(
         main(["monitor", "--config", str(path)])
     assert caught.value.code == code
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_it_can_be_ended_while_the_detector_is_loaded(
+    number: signal.Signals, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def load(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    monkeypatch.setattr("tracker.cli.monitor.open_shared_detector", load)
+    path = tmp_path / "cameras.yaml"
+    path.write_text("cameras: {a: {source: x}}\n")
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as caught:
+        main(["monitor", "--config", str(path)])
+    assert caught.value.code == code
+    assert "stopped before the detector was loaded" in capsys.readouterr().err
+    assert signal.getsignal(number) is before

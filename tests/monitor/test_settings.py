@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tracker.config import ByteTrackSettings, SteadySettings
 from tracker.errors import ConfigError
 from tracker.monitor.loading import load_settings
+from tracker.monitor.output_settings import JsonlSettings, MqttSettings, SpoolSettings, WebhookSettings
 from tracker.monitor.settings import CameraSettings, MonitorSettings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,16 +29,41 @@ def refused(folder: Path, text: str) -> str:
     return str(caught.value).removeprefix(str(folder))
 
 
-def test_the_example_is_valid_and_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+SECRETS = {"password", "token", "username"}  # keys that have a better one beside them, which the example shows
+EXAMPLE = ROOT / "configs" / "cameras.yaml"
+
+
+def test_the_example_is_valid_and_tells_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATE_USER", "u")
     monkeypatch.setenv("GATE_PASSWORD", "p")
-    path = ROOT / "configs" / "cameras.yaml"
-    settings = load_settings(path)
+    settings = load_settings(EXAMPLE)
     assert settings.cameras["gate"].access().password == "p"
-    text = path.read_text()
-    for model in (CameraSettings, MonitorSettings):
-        for key in set(model.model_fields) - {"enabled", "username", "password"}:
-            assert f"{key}:" in text or f"{key}: " in text or key in text, key
+    plain = MonitorSettings(cameras=settings.cameras, tracker=settings.tracker)
+    assert settings == plain, "what it says to be the default is the default"
+    content = yaml.safe_load(EXAMPLE.read_text())
+    assert set(content) == set(MonitorSettings.model_fields) | {"defaults"}
+    for name in ("batch", "serve", "store", "record"):
+        assert set(content[name]) == set(type(getattr(settings, name)).model_fields), name
+    shown = set(content["cameras"]["gate"]) | set(content["cameras"]["yard"]) | {"credentials_file"}
+    assert shown == set(CameraSettings.model_fields) - SECRETS
+    assert "credentials_file: " in EXAMPLE.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "must"),
+    [
+        ("mqtt", MqttSettings, {"host": "broker.local"}),
+        ("webhook", WebhookSettings, {"url": "https://example.org/hook"}),
+        ("jsonl", JsonlSettings, {"path": "events.jsonl"}),
+    ],
+)
+def test_the_outputs_in_the_example_hold_once_the_marks_are_taken_away(
+    name: str, model: type[SpoolSettings], must: dict[str, str]
+) -> None:
+    lines = EXAMPLE.read_text().split(f"# {name}:\n")[1].split("\n\n")[0].splitlines()
+    section = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines if line.startswith("#   ")))
+    assert model.model_validate(section) == model.model_validate(must)
+    assert set(section) >= set(model.model_fields) - (SECRETS - {"username"})
 
 
 @pytest.mark.parametrize(
@@ -60,13 +87,31 @@ def test_the_example_is_valid_and_complete(monkeypatch: pytest.MonkeyPatch) -> N
         ("cameras: {a: {source: x, credentials_file: /no/such}}\n", "credentials file /no/such cannot be read"),
         ("cameras: {a: {source: x, zones: {z: {polygon: [[0, 0]]}}}}\n", "cameras.a.zones.z"),
         ("cameras: {a: {source: x}}\naspect: 16\n", "'aspect'"),
+        (
+            "cameras: {a: {source: x}}\nmqtt: {hst: b}\n",
+            "/cameras.yaml:2: unknown key 'mqtt.hst', did you mean 'host'?",
+        ),
+        ("cameras: {a: {source: x}}\nmqtt: {}\n", "/cameras.yaml:2: 'mqtt.host' is missing"),
+        ("cameras: {a: {source: x}}\nmqtt: {host: b, password: [pw77]}\n", "'mqtt.password': input should be a valid"),
+        (
+            "cameras: {a: {source: x}}\nmqtt: {host: b, password_env: NO_SUCH}\n",
+            ":2: mqtt.password_env: the environment",
+        ),
+        ("cameras: {a: {source: x}}\nwebhook: {url: 'ftp://u:pw77@h/'}\n", "'webhook': must be an address such as"),
+        ("cameras: {a: {source: x}}\nwebhook: {token: 77}\n", "'webhook.token': input should be a valid string"),
+        ("cameras: {a: {source: x}}\nwebhook: {url: http://h/, token_env: NO_SUCH}\n", "variable NO_SUCH is wanted"),
+        (
+            "cameras: {gate: {source: x}}\nrecord:\n  cameras: [gat]\n",
+            ":3: 'record.cameras': there is no camera 'gat', did",
+        ),
+        ("cameras: {a: {source: x}}\nrecord: {mode: all}\n", "'record.mode': input should be 'off', 'events'"),
         ("cameras: {a: {source: x}}\ndetect: {runtme: cpu}\n", "'detect.runtme', did you mean 'runtime'?"),
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     said = refused(tmp_path, text)
     assert message in said
-    assert "pw77" not in said
+    assert "77" not in said
 
 
 def test_defaults_hold_where_a_camera_says_nothing_else(tmp_path: Path) -> None:
@@ -116,3 +161,15 @@ def test_credentials_come_from_anywhere_and_show_nowhere(
 def test_a_webcam_is_a_number_and_so_may_be_a_name(tmp_path: Path) -> None:
     settings = load(tmp_path, "cameras: {1: {source: 0}}\n")
     assert settings.cameras["1"].source == "0"
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"), [("", "here/cams.data"), ("kept", "here/kept"), ("../kept", "here/../kept"), ("/a/b", "/a/b")]
+)
+def test_where_things_are_kept(data: str, folder: str) -> None:
+    assert MonitorSettings(data=data).folder(Path("here/cams.yaml")) == Path(folder)
+
+
+def test_a_name_that_yaml_reads_as_something_else_is_told(tmp_path: Path) -> None:
+    assert "must stand in quotes" in refused(tmp_path, "cameras: {off: {source: a.mp4}}")
+    assert list(load(tmp_path, 'cameras: {"off": {source: a.mp4}}').cameras) == ["off"]

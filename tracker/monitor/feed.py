@@ -17,12 +17,14 @@ from tracker.monitor.slot import Item, Ledger
 from tracker.structures import Frame, StreamInfo
 
 State = Literal["connecting", "up", "stalled", "down", "paused", "ended", "failed"]
-"""connecting: no answer yet. up: frames come. stalled: frames came, and then none for 5 s. down: no connection, the
+"""connecting: no answer yet. up: frames come. stalled: frames came, and then none for STALL_S. down: no connection, the
 reason says why; it is tried again. paused: on request. ended: a file without `loop`, to its end. failed: frames come,
 and a stage of this camera raises; it is tried again."""
 
 OpenReader = Callable[[Report], Reader]
-STALL_S = 5.0
+STALL_S = 4.5
+"""Without a frame, until a camera counts as stalled; with the watchdog's pace it is told within 5 s."""
+
 SILENT_S, GRACE_S = 15.0, 5.0
 """A reader that does not say when it will have moved has so long; what is later than this and the grace is hung."""
 
@@ -103,6 +105,12 @@ class Feed:
             if thread is not current_thread():
                 thread.join(max(0.0, until - self._clock()))
         return not any(thread.is_alive() for thread in threads)
+
+    @property
+    def left_behind(self) -> int:
+        """Threads of readers that were told to end, or given up, and have not ended yet."""
+        with self._lock:
+            return sum(life.thread is not None and life.thread.is_alive() for life in self._left)
 
     def check(self) -> None:
         """Look after the reader: replace one that hangs, tell a change of the state. Called every moment."""

@@ -16,6 +16,9 @@ from tracker.monitor.settings import CameraSettings, MonitorSettings
 
 Place = tuple[str | int, ...]
 
+SECRET = ("password", "token", "url")
+"""Words in the names of keys whose values are not quoted."""
+
 
 def load_settings(path: Path) -> MonitorSettings:
     """Settings of a file; what stands under `defaults` holds for each camera that says nothing else.
@@ -74,7 +77,21 @@ class _File:
                     camera.access()
             except ConfigError as error:
                 raise self.error(place, f"camera '{name}': {error}") from None
+        self._check_outputs(settings)
         return settings
+
+    def _check_outputs(self, settings: MonitorSettings) -> None:
+        """Refuse what would be noticed too late: a secret that is not there, a camera to record that is not."""
+        try:
+            settings.secrets()
+        except ConfigError as error:
+            raise self.error(tuple(str(error).partition(":")[0].split(".")), str(error)) from None
+        for number, name in enumerate(settings.record.cameras):
+            if name not in settings.cameras:
+                hint = nearest(name, list(settings.cameras))
+                raise self.error(
+                    ("record", "cameras", number), f"'record.cameras': there is no camera '{name}', {hint}"
+                )
 
     def _translated(self, error: ValidationError) -> ConfigError:
         """The first thing that is wrong, in one line."""
@@ -90,7 +107,7 @@ class _File:
         message = first["msg"].removeprefix("Value error, ")
         if "[key]" in first["loc"]:
             message = "a name must be letters, digits, '_', '.', '-' only, 64 at most, and begin with a letter or digit"
-        secret = "password" in where or isinstance(first["input"], dict | list)
+        secret = any(word in str(place[-1:]) for word in SECRET) or isinstance(first["input"], dict | list)
         came = "" if secret else f", got {mask_credentials(repr(first['input']))}"
         return self.error(place, f"'{where}': {message[:1].lower()}{message[1:]}{came}")
 
@@ -106,11 +123,16 @@ class _File:
 
 
 def _with_defaults(content: dict[Any, Any]) -> dict[Any, Any]:
-    """`content` with the section `defaults` written into each camera; names of cameras as text."""
+    """`content` with the section `defaults` written into each camera; names of cameras as text. Raises ConfigError."""
     defaults, cameras = content.get("defaults") or {}, content.get("cameras")
     rest = {str(key): value for key, value in content.items() if key != "defaults"}
     if not isinstance(cameras, dict) or not isinstance(defaults, dict):
         return rest if isinstance(defaults, dict) else content
+    for name in cameras:
+        if isinstance(name, (bool, float)) or name is None:  # YAML takes `off:` for false
+            raise ConfigError(
+                f'cameras: names that YAML reads as something else must stand in quotes, such as "off", got {name}'
+            )
     filled = {
         str(name): {**defaults, **{str(key): value for key, value in camera.items()}}
         if isinstance(camera, dict)

@@ -92,7 +92,9 @@ class Outputs:
             zones = (camera.get("counts") or {}).get("zones", {})
             figures = {f"zone {zone}": float(each["occupancy"]) for zone, each in zones.items()}
             figures |= {"fps": float(camera["fps"]), "tracks": float(camera["tracks"])}
-            self.store.observe(name, figures | {"latency_ms": float(camera["latency_ms"]["p95"])})
+            p95 = float(camera["latency_ms"]["p95"])
+            # Without a frame there is no latency; 0 would draw the plot down.
+            self.store.observe(name, figures | ({"latency_ms": p95} if p95 > 0 else {}))
         if self._mqtt is not None:
             self._mqtt.on_status(status["cameras"])
 

@@ -13,6 +13,7 @@ from tracker.analyze.settings import LineSettings, ZoneSettings
 from tracker.capture import Access, mask_credentials, split_credentials
 from tracker.config import DEFAULT_TRACKER, TRACKERS, DetectSettings, Section, TrackerSettings, nearest
 from tracker.errors import ConfigError
+from tracker.monitor.output_settings import OutputSettings
 from tracker.monitor.web.settings import ServeSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -99,7 +100,7 @@ class BatchSettings(Section):
     deadline_ms: float = Field(10.0, ge=0, le=1000, description="wait for more pictures at most, ms")
 
 
-class MonitorSettings(Section):
+class MonitorSettings(OutputSettings):
     """Everything in cameras.yaml."""
 
     cameras: dict[Name, CameraSettings] = Field(default_factory=dict, description="the cameras by name")
@@ -113,6 +114,10 @@ class MonitorSettings(Section):
     )
     batch: BatchSettings = BatchSettings()
     serve: ServeSettings = ServeSettings()
+    data: str = Field(
+        "",
+        description="folder of database, recordings, snapshots; a relative one is beside this file; empty: NAME.data",
+    )
     status_every_s: float = Field(10.0, gt=0, le=3600, description="a line with the state of all, seconds")
 
     @field_validator("aspect")
@@ -129,6 +134,10 @@ class MonitorSettings(Section):
         """Width and height of `aspect`."""
         width, _, height = self.aspect.partition(":")
         return int(width), int(height)
+
+    def folder(self, path: Path) -> Path:
+        """Where everything is kept, with settings that were read from `path`."""
+        return path.parent / Path(self.data).expanduser() if self.data else path.with_suffix(".data")
 
     def tracker_of(self, camera: CameraSettings) -> TrackerSettings:
         """The tracker of a camera: its own keys over the common ones.

@@ -23,7 +23,9 @@ from tracker.monitor.stages import OpenCamera, open_camera, stages_of
 
 Callback = Callable[[Result], None]
 CHECK_S = 0.25
-FIXED = ("detect", "aspect", "batch", "serve")  # sections that only a restart takes over
+FIXED = ("detect", "aspect", "batch", "serve", "data", "store", "record", "mqtt", "webhook", "jsonl")
+"""Sections that only a restart takes over."""
+
 FATAL_S = 60.0
 """A detector that gave nothing for so long although it was asked ends the process: a restart may cure it."""
 
@@ -74,6 +76,7 @@ class Supervisor:
         self._closing = Event()
         self._watcher = Thread(target=self._watch, name="watch", daemon=True)
         self.callback_errors = 0
+        self._gone: list[Camera] = []  # removed, and its reader may still be in a system call
         self._cameras = {name: self._make(name, camera) for name, camera in settings.cameras.items()}
 
     # Life.
@@ -100,8 +103,8 @@ class Supervisor:
     def stop(self, drain_s: float = 10.0) -> bool:
         """End all within `drain_s`: no new frames, those on their way go on, the rest is dropped ("stopped").
 
-        Afterwards nothing is in flight and no subscriber is called. Returns whether every thread has ended; one that
-        hangs in a camera's connection is left behind and ends by its time-outs.
+        Afterwards nothing is in flight and no subscriber is called. Returns whether all that uses the detector has
+        ended. Readers are waited for as long as there is time; see `abandoned`.
         """
         until_s = self._clock() + drain_s
         self._closing.set()
@@ -112,9 +115,18 @@ class Supervisor:
         ended = self._batcher.stop(0.5 * drain_s)
         for camera in cameras:
             ended &= camera.finish(max(0.1, 0.5 * (until_s - self._clock())))
-        for camera in cameras:
-            ended &= camera.feed.join(min(1.0, max(0.0, until_s - self._clock())))
+        for camera in (*cameras, *self._gone):
+            camera.feed.join(max(0.0, until_s - self._clock()))
         return ended
+
+    @property
+    def abandoned(self) -> int:
+        """Readers left behind in their camera's connection.
+
+        FFmpeg listens to nothing but its time-outs: some seconds of waiting for a picture, twice as many for an answer,
+        as long as the system likes for a name. Such a thread delivers nothing and does not keep the process alive.
+        """
+        return sum(camera.feed.left_behind for camera in (*self._cameras.values(), *self._gone))
 
     # Cameras at run time.
 
@@ -146,6 +158,7 @@ class Supervisor:
         camera.feed.stop()
         self._batcher.remove(camera)
         camera.finish(2.0)
+        self._gone = [other for other in (*self._gone, camera) if other.feed.left_behind]
         self._journal.tell("removed", "removed", camera=name)
         return camera.state()
 
@@ -185,8 +198,7 @@ class Supervisor:
                 elif shared or self._cameras[name].settings != camera:
                     self.add(name, camera, self.remove(name))
                     lines.append(f"camera '{name}' changed")
-        for line in lines:
-            self._journal.tell("reload", line)
+        self._journal.tell("reload", f"settings read again: {'; '.join(lines) or 'nothing changed'}")
         return lines
 
     def restore(self, states: dict[str, dict[str, Any]], away_s: float) -> None:

@@ -159,12 +159,13 @@ def _review(summaries: Sequence[VideoSummary], linked: set[int]) -> str:
 def _videos(summaries: Sequence[VideoSummary], linked: set[int]) -> str:
     """The table. Where not all find room, those not done are the last to be left out."""
     order = sorted(range(len(summaries)), key=lambda k: (summaries[k].outcome == DONE, k))[:ROWS]
-    rows = "".join(_row(summaries[k], k, linked) for k in sorted(order))
+    timed = any(one.fps for one in summaries)
+    rows = "".join(_row(summaries[k], k, linked, timed=timed) for k in sorted(order))
     left = len(summaries) - len(order)
     more = f'<p class="quiet">{left:,} more videos are in the manifest</p>' if left else ""
     heads = (
         ("Video", ""), ("Outcome", "fit"), ("Frames", "n less fit"), ("Length", "n less fit"), ("Tracks", "n fit"),
-        ("Boxes a frame", "n less fit"), ("fps", "n less fit"), ("To review", "n fit"),
+        ("Boxes a frame", "n less fit"), *((("fps", "n less fit"),) if timed else ()), ("To review", "n fit"),
     )  # fmt: skip
     table = _table([(f"<button>{name}</button>", kind) for name, kind in heads], rows)
     return (
@@ -173,23 +174,22 @@ def _videos(summaries: Sequence[VideoSummary], linked: set[int]) -> str:
     )
 
 
-def _row(one: VideoSummary, place: int, linked: set[int]) -> str:
+def _row(one: VideoSummary, place: int, linked: set[int], *, timed: bool) -> str:
     """One video of the table."""
     mood = "warn" if one.outcome == DONE else "bad"
     reason = f'<small class="{mood}">{_text(one.reason)}</small>' if one.reason else ""
     start = f'<tr><td class="name">{_link(one, place, linked)}{reason}</td>'
     if one.outcome != DONE:
-        empty = "".join(
-            f'<td class="{kind}" data-v="-1"></td>' for kind in ("n less", "n less", "n", "n less", "n less", "n")
-        )
+        kinds = ("n less", "n less", "n", "n less", *(("n less",) if timed else ()), "n")
+        empty = "".join(f'<td class="{kind}" data-v="-1"></td>' for kind in kinds)
         return f'{start}<td class="bad">{_text(one.outcome)}</td>{empty}</tr>\n'
     share = one.boxes / one.frames if one.frames else 0.0
-    fps = f"{one.fps:.1f}" if one.fps else ""
+    fps = f'<td class="n less">{one.fps:.1f}</td>' if timed else ""
     return (
         f'{start}<td class="good">{_text(one.outcome)}</td><td class="n less" data-v="{one.frames}">{one.frames:,}</td>'
         f'<td class="n less" data-v="{one.duration_s:.2f}">{clock(one.duration_s)}</td>'
         f'<td class=n data-v="{one.tracks}">{one.tracks:,}</td><td class="n less">{share:.1f}</td>'
-        f'<td class="n less">{fps}</td><td class=n>{one.suspect_count}</td></tr>\n'
+        f"{fps}<td class=n>{one.suspect_count}</td></tr>\n"
     )
 
 
