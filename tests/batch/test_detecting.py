@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from threading import Event
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 from tests.fakes import FakeDetector, picture
 from tracker.batch import detecting, spool
 from tracker.batch.inputs import Video
-from tracker.batch.job import Job, Plan
+from tracker.batch.job import Job, Plan, cues_of
 from tracker.batch.spool import Spool
 from tracker.config import Settings, make_settings
 from tracker.errors import TrackerError
@@ -46,7 +48,8 @@ def panned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job_of(clip: Path, output: Path, stride: int = 1, settings: Settings | None = None) -> Job:
-    return Job(Video("clip", clip), Plan(output, settings or make_settings(None, {}), ("mot",), stride))
+    settings = settings or make_settings(None, {})
+    return Job(Video("clip", clip), Plan(output, settings, ("mot",), stride, cues=cues_of(settings.tracker)))
 
 
 def detect(job: Job, stop_after: int | None = None) -> bool:
@@ -113,3 +116,54 @@ def test_a_broken_video_is_told(tmp_path: Path) -> None:
         detecting.open_video(job_of(tmp_path / "b.mp4", tmp_path), Event()),
     ):
         pass
+
+
+def resumed_is_whole(clip: Path, folder: Path, stop_after: int) -> list[str]:
+    """Detect at once, and with a stop on the way: the spools must be the same. Returns the warnings."""
+    whole, broken = job_of(clip, folder / "whole"), job_of(clip, folder / "broken")
+    assert detect(whole)
+    assert not detect(broken, stop_after=stop_after)
+    with detecting.open_video(broken, Event()) as source:
+        assert next(iter(source)).index > 0  # goes on from a mark
+    assert detect(broken)
+    one, other = (Spool(job.plan.spools, "clip") for job in (whole, broken))
+    assert one.about() == other.about()
+    assert one.path.read_bytes() == other.path.read_bytes()
+    return list(one.about().warnings)
+
+
+def test_damage_behind_the_mark_is_counted_as_from_the_beginning(tmp_path: Path) -> None:
+    clip = tmp_path / "damaged.mp4"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("libx264", rate=30, options={"preset": "ultrafast", "g": "8"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for index in range(FRAMES):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
+        out.mux(stream.encode(None))
+    with av.open(str(clip)) as source:
+        packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+    data = clip.read_bytes()
+    for packet in packets[-3:]:  # all that the decoder has in hand at the end of the file
+        assert data.count(packet) == 1
+        data = data.replace(packet, packet[:4] + bytes(len(packet) - 4))
+    clip.write_bytes(data)
+    assert any("could not be decoded" in line for line in resumed_is_whole(clip, tmp_path, 24))
+
+
+def test_a_video_that_changes_its_size_is_gone_on_with_as_one_of_its_first_size(tmp_path: Path) -> None:
+    clip = tmp_path / "changing.mkv"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuvj420p"
+        for index in range(FRAMES):
+            size = (160, 120) if index < 12 else (80, 60)
+            image = np.full((size[1], size[0], 3), 90, np.uint8)
+            jpeg = av.Packet(cv2.imencode(".jpg", image)[1].tobytes())
+            jpeg.stream, jpeg.pts, jpeg.dts, jpeg.time_base = stream, index * 33, index * 33, Fraction(1, 1000)
+            jpeg.is_keyframe = True
+            out.mux(jpeg)
+    whole, broken = job_of(clip, tmp_path / "whole"), job_of(clip, tmp_path / "broken")
+    assert detect(whole) and not detect(broken, stop_after=26) and detect(broken)
+    one, other = (Spool(job.plan.spools, "clip") for job in (whole, broken))
+    assert (one.about().width, one.about().height) == (160, 120)
+    assert one.path.read_bytes() == other.path.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,49 @@ def test_a_fingerprint_tells_files_apart_by_their_ends_or_by_all(tmp_path: Path)
     assert fingerprint(one, whole=True).digest != fingerprint(middle, whole=True).digest
     with pytest.raises(SourceError, match="cannot be read"):
         fingerprint(Video("none", tmp_path / "none"))
+
+
+@pytest.mark.parametrize("stem", ["clip.partial", "clip.replaced", "clip.parquet", "a\nb\x1b[2J", "é" * 124])
+def test_a_name_leaves_room_for_what_is_made_of_it(stem: str, tmp_path: Path) -> None:
+    put(tmp_path / "in" / "clip.mp4")
+    put(tmp_path / "in" / f"{stem}.mp4")
+    given = {video.name for video in find_videos([str(tmp_path / "in")], tmp_path / "out")}
+    assert len(given) == 2
+    ends = (".partial.parquet", ".partial", ".replaced", ".parquet")
+    assert not given & {name + end for name in given for end in ends}
+    for name in given:
+        assert name.isprintable() and put(tmp_path / f"{name}.partial.parquet").exists()
+
+
+def test_long_names_stay_different(tmp_path: Path) -> None:
+    for end in "ab":
+        put(tmp_path / "in" / f"{'x' * 240}{end}.mp4")
+    first, second = find_videos([str(tmp_path / "in")], tmp_path / "out")
+    assert first.name != second.name
+
+
+def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    put(tmp_path / "in" / os.fsdecode(b"caf\xe9.mp4"))
+    with pytest.raises(UsageError, match=r"caf\\udce9\.mp4' has a name that is not UTF-8"):
+        find_videos([str(tmp_path / "in")], tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "in" / "a.mp4")
+    put(tmp_path / "in" / "locked" / "b.mp4")
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UsageError, match="locked' cannot be listed: Permission denied"):
+        find_videos([str(tmp_path / "in")], tmp_path / "out")
+
+
+def test_a_signature_in_an_address_is_in_no_name() -> None:
+    video = Video.at("a", "https://host/deep/a.mp4?X-Amz-Signature=secret#t=1")
+    assert video.path.name == "a.mp4" and video.url.endswith("#t=1")
+    assert Video.at("b", "s3://bucket/b?.mp4").path.name == "b?.mp4"

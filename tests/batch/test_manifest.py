@@ -10,7 +10,7 @@ import pytest
 from tracker.batch.inputs import Video
 from tracker.batch.job import DONE, FAILED, STOPPED, Outcome
 from tracker.batch.manifest import NAME, WAITING, Manifest, check_same, check_unchanged
-from tracker.errors import OutputError, UsageError, WriteError
+from tracker.errors import Interrupted, OutputError, UsageError, WriteError
 
 
 @pytest.fixture
@@ -97,4 +97,31 @@ def test_a_write_that_fails_changes_nothing(tmp_path: Path, videos: list[Video])
         manifest.add(videos, whole=False)  # the names are taken
     assert len(manifest.entries()) == 3
     manifest.set_about(stride=1)
+    manifest.close()
+
+
+def test_videos_and_what_they_are_begun_with_are_there_together_or_not_at_all(
+    tmp_path: Path, videos: list[Video]
+) -> None:
+    manifest = Manifest(tmp_path)
+    with pytest.raises(WriteError):
+        manifest.add([*videos, videos[0]], whole=False, stride=2)
+    assert manifest.empty and not manifest.entries()
+    with pytest.raises(Interrupted):
+        manifest.add(videos, whole=False, stop=lambda: True, stride=2)
+    assert manifest.empty and not manifest.entries()
+    manifest.add(videos, whole=False, stride=2)
+    manifest.end("a", Outcome(DONE))
+    manifest.again([DONE], stride=3)
+    assert manifest.about() == {"stride": 3} and manifest.entries()[0].state == WAITING
+    manifest.close()
+
+
+def test_a_video_that_was_detected_may_be_gone(tmp_path: Path, videos: list[Video]) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.add(videos, whole=False)
+    videos[0].path.unlink()  # waits to be tracked again, from its spool
+    check_unchanged(manifest.entries(), lambda name: name == "a")
+    with pytest.raises(UsageError, match=r"a\.mp4"):
+        check_unchanged(manifest.entries())
     manifest.close()

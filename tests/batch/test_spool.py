@@ -49,7 +49,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     for start in range(0, 10, 4):
         spool.add(given[start : start + 4])
         assert spool.reached() == min(start + 4, 10) and not spool.whole
-    spool.finish(ABOUT)
+    spool.finish(ABOUT, spool.reached())
     assert spool.whole and spool.reached() == 10 and spool.about() == ABOUT
     for one, other in zip(given, spool, strict=True):
         assert same(one, other) and (one.found is None) == (other.found is None)
@@ -60,7 +60,7 @@ def test_two_spools_of_one_content_are_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         spool = Spool(tmp_path, name)
         spool.add(sights(4))
-        spool.finish(ABOUT)
+        spool.finish(ABOUT, spool.reached())
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
@@ -112,3 +112,31 @@ def test_looks_keep_their_direction() -> None:
     kept = [0, 1, 2, 4]
     assert (np.einsum("nd,nd->n", vectors[kept], again[kept]) > 0.999).all()
     assert packed(None) is None and unpacked(None) is None
+
+
+def test_what_the_segments_were_begun_with_is_kept_until_all_are_there(tmp_path: Path) -> None:
+    spool, first = Spool(tmp_path, "v"), {"model": "m", "threads": 1}
+    assert spool.begun_with(first) == first
+    spool.add(sights(4))
+    assert Spool(tmp_path, "v").begun_with({"model": "other"}) == first
+    spool.finish(ABOUT, spool.reached())
+    assert [path.name for path in tmp_path.iterdir()] == ["v.parquet"]
+
+
+def test_segments_that_a_kill_left_beside_the_whole_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, "v")
+    spool.add(sights(4))
+    with monkeypatch.context() as killed:
+        killed.setattr(module.shutil, "rmtree", lambda *_, **__: None)
+        spool.finish(ABOUT, spool.reached())
+    assert (tmp_path / "v").is_dir() and spool.whole
+    spool.tidy()
+    assert [path.name for path in tmp_path.iterdir()] == ["v.parquet"]
+
+
+def test_segments_that_somebody_else_takes_away_are_told(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "v")
+    spool.add(sights(4))
+    with pytest.raises(TrackerError, match="holds 4 frames in place of 8"):
+        spool.finish(ABOUT, 8)
+    assert not spool.whole and spool.reached() == 4

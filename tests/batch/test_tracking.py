@@ -23,7 +23,7 @@ FRAMES = 40
 def spool_of(folder: Path, stride: int = 1, frames: int = FRAMES) -> Spool:
     spool = Spool(folder, "v")
     spool.add([Sight(k, k / 30, 1 / 30, None if k % stride else squares(k)) for k in range(frames)])
-    spool.finish(About(*SIZE, "30", ("person", "bicycle", "car")))
+    spool.finish(About(*SIZE, "30", ("person", "bicycle", "car")), frames)
     return spool
 
 
@@ -70,5 +70,5 @@ def test_between_keeps_what_both_have() -> None:
 def test_a_spool_without_detections_gives_empty_frames(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "v")
     spool.add([Sight(k, k / 30, 0.0, squares(k)[:0]) for k in range(5)])
-    spool.finish(About(*SIZE, "", ("person",)))
+    spool.finish(About(*SIZE, "", ("person",)), 5)
     assert [len(tracks) for _, _, tracks in tracks_of(spool)] == [0] * 5

@@ -6,6 +6,7 @@ import filecmp
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -156,6 +157,27 @@ def test_an_address_gives_what_the_file_gives(archive: Path, tmp_path: Path) -> 
     assert refused.returncode == 2 and "needs a disk" in refused.stderr and not (tmp_path / "s3:").exists()
 
 
+def test_what_failed_is_tried_again_when_asked_for(archive: Path, copy: Path, tmp_path: Path, clip: Path) -> None:
+    videos = Path(shutil.copytree(archive / "in", tmp_path / "in"))
+    out = tmp_path / "fresh"
+    assert annotate(videos, "--output", out, "--format", "jsonl").returncode == 5
+    shutil.copy(clip, videos / "broken.mp4")
+    assert annotate(videos, "--output", out, "--format", "jsonl", "--resume").returncode == 5
+    done = annotate(videos, "--output", out, "--format", "jsonl", "--resume", "--retry-failed")
+    assert done.returncode == 0, done.stderr
+    assert filecmp.cmp(out / "jsonl" / "broken.jsonl", out / "jsonl" / "squares.jsonl", shallow=False)
+
+
+def test_what_the_spools_lack_is_told(tmp_path: Path, clip: Path) -> None:
+    shutil.copytree(clip.parent, tmp_path / "in")
+    out = tmp_path / "out"
+    assert annotate(tmp_path / "in", "--output", out, "--format", "jsonl", "--tracker", "sort").returncode == 0
+    shutil.rmtree(tmp_path / "in")
+    done = annotate(tmp_path / "in", "--output", out, "--format", "jsonl", "--retrack")
+    assert done.returncode == 0, done.stderr
+    assert "begun without camera_motion auto and appearance colour" in done.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_ended_in_the_middle_and_resumed_it_is_the_same(how: signal.Signals, archive: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tracker", "annotate", str(archive / "in"), "--output", str(tmp_path / "out"),
@@ -193,3 +215,37 @@ def test_pictures_on_request(archive: Path, tmp_path: Path) -> None:
             abs(width - (min(box[2], 768) - max(box[0], 0))) <= 2
             and abs(height - (min(box[3], 432) - max(box[1], 0))) <= 2
         )
+
+
+def test_overwriting_removes_an_archive_and_nothing_else(archive: Path, copy: Path, tmp_path: Path) -> None:
+    other = tmp_path / "datasets"
+    (other / "coco").mkdir(parents=True)
+    (other / "coco" / "mine.json").write_text("{}", encoding="utf-8")
+    done = annotate(archive / "in", "--output", other, "--overwrite")
+    assert done.returncode == 2 and "no archive" in last(done) and (other / "coco" / "mine.json").exists()
+    (copy / "fetched").mkdir()
+    (copy / "fetched" / "street.mp4").write_bytes(b"of an address that was called the same")
+    (copy / "video").mkdir()  # not asked for: not ours
+    done = annotate(archive / "in" / "sub", "--output", copy, "--format", "jsonl", "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in copy.iterdir()} == {"manifest.sqlite", "report.html", "spool", "jsonl", "video"}
+
+
+def test_a_model_that_is_not_there_fails_no_video(archive: Path, tmp_path: Path) -> None:
+    done = annotate(archive / "in" / "sub", "--output", tmp_path / "out", "--model", "missing.onnx")
+    assert done.returncode == 2 and "missing.onnx does not exist" in last(done)
+    assert "failed:" not in done.stderr
+
+
+def test_tracking_again_without_the_videos_goes_on_after_a_kill(archive: Path, copy: Path, tmp_path: Path) -> None:
+    videos = Path(shutil.copytree(archive / "in", tmp_path / "in"))
+    begun = annotate(videos, "--output", tmp_path / "fresh", "--format", "jsonl")
+    assert begun.returncode == 5, begun.stderr
+    (videos / "street.mp4").unlink()
+    with sqlite3.connect(tmp_path / "fresh" / "manifest.sqlite") as db:  # killed when nothing was tracked yet
+        db.execute("UPDATE videos SET state = 'waiting' WHERE state = 'done'")
+    db.close()
+    (tmp_path / "fresh" / "coco").mkdir()
+    done = annotate(videos, "--output", tmp_path / "fresh", "--format", "jsonl", "--retrack")
+    assert done.returncode == 5, done.stderr
+    assert "notice: coco in" in done.stderr

@@ -19,11 +19,14 @@ from typing import Any
 from tracker.batch.job import CRASHED, FAILED, Job, Outcome
 from tracker.batch.local import Finished, Progress
 from tracker.batch.manifest import NAME
-from tracker.batch.work import Worker
+from tracker.batch.spool import Spool
+from tracker.batch.work import ENDING, Worker
 from tracker.errors import RequirementError, UsageError
 
 CONNECT_S = 10.0
 SHOWN = 200  # letters of an error of Ray
+MOST_STARTS = 3
+UNSEEN = RequirementError.__name__
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -38,12 +41,14 @@ class Annotator:
     def do(self, job: Job) -> tuple[str, Any]:
         """Do a job; the kind of answer and its content."""
         if not (job.plan.output / NAME).exists():
-            return "requirement", f"a node of the cluster does not see {job.plan.output}; it must be on a shared disk"
+            return UNSEEN, f"a node of the cluster does not see {job.plan.output}; it must be on a shared disk"
+        if not (job.video.url or job.video.path.exists() or Spool(job.plan.spools, job.video.name).whole):
+            return "gone", f"'{job.video.path}' is not there on a node of the cluster"
         self._frames = 0
         try:
             return "finished", self._worker.do(job, self._reached)
-        except RequirementError as error:
-            return "requirement", str(error)
+        except tuple(ENDING.values()) as error:
+            return type(error).__name__, str(error)
 
     def frames(self) -> int:
         """Frames of the job in work that are safe on the disk."""
@@ -67,6 +72,7 @@ class Slot:
     answer: Any = None
     asked: Any = None
     frames: int = 0
+    failed: int = 0  # times in a row that an actor here did not begin
 
 
 class RayRunner:
@@ -117,7 +123,7 @@ class RayRunner:
         """What happened, waiting at most so long.
 
         Raises:
-            RequirementError: a node has not what the jobs need.
+            RequirementError, ModelError: a node has not what the jobs need.
         """
         busy = {slot.answer: slot for slot in self._slots if slot.job is not None}
         coming = [slot.ping for slot in self._slots if slot.ping is not None]
@@ -147,15 +153,17 @@ class RayRunner:
         return Slot(actor, actor.frames.remote())
 
     def _idle(self) -> list[Slot]:
-        """Slots whose actor lives and has no job; an actor that died is begun again."""
+        """Slots whose actor lives and has no job; an actor that died is begun again. Raises RequirementError."""
         for k, slot in enumerate(self._slots):
             if slot.ping is None or not self._ray.wait([slot.ping], timeout=0)[0]:
                 continue
             try:
                 self._ray.get(slot.ping)
-                slot.ping = None
-            except self._ray.exceptions.RayError:
-                self._slots[k] = self._begin()
+                slot.ping, slot.failed = None, 0
+            except self._ray.exceptions.RayError as error:
+                if slot.failed + 1 >= MOST_STARTS:
+                    raise RequirementError(f"a node of the cluster cannot begin to work: {_line(error)}") from None
+                self._slots[k] = replace(self._begin(), failed=slot.failed + 1)
         return [slot for slot in self._slots if slot.job is None and slot.ping is None]
 
     def _finished(self, slot: Slot) -> Finished:
@@ -169,8 +177,12 @@ class RayRunner:
         except self._ray.exceptions.RayError as error:
             self._slots[self._slots.index(slot)] = self._begin()
             return Finished(job, Outcome(CRASHED, f"its node or process died: {_line(error)}"))
-        if kind == "requirement":
-            raise RequirementError(content)
+        if kind in ENDING:
+            raise ENDING[kind](content)
+        if kind == "gone":
+            if job.video.path.exists():
+                raise RequirementError(f"{content}, and is here; it must be on a shared disk")
+            return Finished(job, Outcome(FAILED, content))
         return Finished(job, content)
 
     def _progress(self, slot: Slot) -> Iterator[Progress]:

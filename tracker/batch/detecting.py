@@ -47,25 +47,30 @@ def detect_video(
     spool = Spool(job.plan.spools, job.video.name)
     if spool.whole:
         return True
-    frames = Remaining(source, spool.reached(), job.plan.stride)
-    looker, segment = _Looker(job, frames, spool.last()), list[Sight]()
+    count = spool.reached()
+    frames = Remaining(source, count, job.plan.stride)
+    looker, segment, size = _Looker(job, frames, spool.last()), list[Sight](), (source.info.width, source.info.height)
+    varied = 0
     detector = open_detector(source)
     workers = share_cores(job.plan.settings.detect, live=False).workers
     with closing(detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride)) as pairs:
         for frame, found, _ in pairs:
             segment.append(looker.see(frame, found))
+            count = frame.index + 1
+            # Gone on with from its middle, such a video would be taken for one of another size.
+            varied |= (frame.width, frame.height) != size
             if len(segment) == SEGMENT:
-                spool.add(segment, source.report.faults)
+                spool.add(segment, source.report.faults + varied)
                 segment = []
-                report(frame.index + 1)
+                report(count)
     if stop.is_set():
         return False
     if segment:
         spool.add(segment)
     info = source.info
     rate = str(info.frame_rate or "")
-    spool.finish(About(info.width, info.height, rate, tuple(detector.class_names), tuple(source.warnings)))
-    report(spool.reached())
+    spool.finish(About(info.width, info.height, rate, tuple(detector.class_names), tuple(source.warnings)), count)
+    report(count)
     return True
 
 
@@ -104,8 +109,8 @@ class _Looker:
 
     def __init__(self, job: Job, frames: Remaining, last: Sight | None) -> None:
         """`last`: the last sight of the spool, of `frames.before`, if the spool has begun."""
-        settings = job.plan.settings.tracker
-        self._observer = Observer(with_looks(settings)) if isinstance(settings, SteadySettings) else None
+        cues = job.plan.cues
+        self._observer = Observer(SteadySettings.model_validate(cues)) if cues else None
         self._frames = frames
         self._found = last.found if last is not None and last.found is not None else Detections.empty()
         self._before: Frame | None = None
@@ -125,8 +130,3 @@ class _Looker:
         self._before, self._found = frame, found
         looks = packed(cues.vectors) if len(found) else None
         return Sight(frame.index, frame.time_s, frame.duration_s, found, cues.motion, looks, frame.picture.pts)
-
-
-def with_looks(settings: SteadySettings) -> SteadySettings:
-    """Appearance as the offline association has it."""
-    return settings.model_copy(update={"appearance": "colour"}) if settings.appearance == "auto" else settings

@@ -14,7 +14,7 @@ from tracker.batch.pictures import write_pictures
 from tracker.batch.spool import Spool
 from tracker.batch.tracking import track_spool
 from tracker.capture import open_source
-from tracker.errors import OutputError, SourceError
+from tracker.errors import Interrupted, OutputError, SourceError
 from tracker.exports import FORMATS, Annotation, Recorder
 from tracker.report import shrunk, summarise, telling_frames
 
@@ -40,7 +40,7 @@ def finish_video(job: Job, spool: Spool, stop: Event) -> dict[str, Any]:
 
 
 def pictures_of(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> list[tuple[int, bytes]]:
-    """Frames of the video for the report; none where it is not there any more."""
+    """Frames of the video for the report; none where it is not there any more. Raises Interrupted."""
     shown = []
     for number in numbers:
         try:
@@ -50,6 +50,8 @@ def pictures_of(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> 
             return []
         if frame is not None:
             shown.append((number, shrunk(frame.bgr)))
+        elif stop.is_set():
+            raise Interrupted("stopped")
     return shown
 
 

@@ -8,10 +8,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 
 from tracker.batch.remote import digest as remote_digest
-from tracker.batch.remote import expand, is_remote
+from tracker.batch.remote import expand, is_remote, name_of
 from tracker.capture.masking import mask_credentials
 from tracker.errors import SourceError, UsageError
 
@@ -21,6 +21,9 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 """Of the files of a folder, those taken for videos; a file that is named itself may have any."""
 ENDS_BYTES = 1 << 20
+LONGEST_NAME = 200  # bytes: file systems allow 255, and ".partial.parquet" is to follow
+RESERVED = (".partial", ".replaced", ".parquet")
+"""Ends of names that mean something else in an archive's folders."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Video:
     @classmethod
     def at(cls, name: str, place: str) -> Video:
         """Of a path or an address."""
-        return cls(name, Path(PurePosixPath(place).name), place) if is_remote(place) else cls(name, Path(place))
+        return cls(name, Path(name_of(place)), place) if is_remote(place) else cls(name, Path(place))
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def find_videos(inputs: Sequence[str], output: Path) -> list[Video]:
     What lies in `output` is none: it may be inside a folder that is named.
 
     Raises:
-        UsageError: an input that is not there, or no video at all.
+        UsageError: an input that is not there, a name that is no text, or no video at all.
     """
     found: dict[str, str] = {}  # path or address -> its place below the input that named it
     inside = output.resolve()
@@ -100,6 +103,7 @@ def find_videos(inputs: Sequence[str], output: Path) -> list[Video]:
             continue
         for path, place in _expand(text):
             resolved = path.resolve()
+            _check_text(resolved)
             if not resolved.is_relative_to(inside):
                 found.setdefault(str(resolved), place)
     if not found:
@@ -113,13 +117,27 @@ def _expand(text: str) -> Iterable[tuple[Path, str]]:
     """Paths of one input with their places below it. Raises UsageError."""
     path = Path(text)
     if path.is_dir():
-        below = (Path(folder, name) for folder, _, names in os.walk(path, followlinks=False) for name in names)
+        walk = os.walk(path, followlinks=False, onerror=_refuse_folder)
+        below = (Path(folder, name) for folder, _, names in walk for name in names)
         return [(one, one.relative_to(path).as_posix()) for one in below if _is_video(one)]
     if path.exists():
         return [(path, path.name)]
     if glob.has_magic(text):
         return [(Path(one), Path(one).name) for one in glob.glob(text, recursive=True) if _is_video(Path(one))]
     raise UsageError(f"no such file or folder: '{text}'; check the path")
+
+
+def _check_text(path: Path) -> None:
+    """Raise UsageError where a name is not UTF-8: neither the manifest nor an export could hold it."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(f"{str(path)!a} has a name that is not UTF-8; rename it") from None
+
+
+def _refuse_folder(error: OSError) -> None:
+    """Raise UsageError: the videos of a folder that cannot be listed would be missing without a word."""
+    raise UsageError(f"'{error.filename}' cannot be listed: {error.strerror}; check its rights")
 
 
 def _is_video(path: Path) -> bool:
@@ -137,6 +155,7 @@ def _names(places: Sequence[str]) -> list[str]:
     stems = [Path(place).stem for place in places]
     folders = ["__".join(Path(place).with_suffix("").parts) for place in places]
     full = ["__".join(Path(place).parts) for place in places]
+    stems, folders, full = ([_usable(name) for name in column] for column in (stems, folders, full))
     names = list(stems)
     for longer in (folders, full):
         # Some file systems take upper for lower case.
@@ -150,3 +169,15 @@ def _names(places: Sequence[str]) -> list[str]:
         names[k] = unique
         used.add(unique.casefold())
     return names
+
+
+def _usable(name: str) -> str:
+    """The name as one of files, in which none of the archive's own files can be meant."""
+    name = "".join(letter if letter.isprintable() else "_" for letter in name)
+    if name.casefold().endswith(RESERVED):
+        stem, _, end = name.rpartition(".")
+        name = f"{stem}_{end}"
+    whole = name.encode("utf-8")
+    if len(whole) <= LONGEST_NAME:
+        return name
+    return f"{whole[: LONGEST_NAME - 9].decode('utf-8', 'ignore')}~{hashlib.sha256(whole).hexdigest()[:8]}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracker import __version__
 from tracker.batch.inputs import Video
-from tracker.config import DetectSettings, Settings
+from tracker.config import DetectSettings, Settings, SteadySettings, TrackerSettings
 from tracker.detect import share_cores
 from tracker.detect.detector import EngineDetector
 
@@ -28,6 +28,7 @@ class Plan:
         formats: names of `tracker.exports`.
         stride: the detector sees every `stride`-th frame; boxes between are interpolated.
         require: the runtime that must run, or None.
+        cues: what the spools hold of the pictures besides detections, see `cues_of`; the same for its life.
         pinned: what the archive was begun with (`identity`), or None while nobody knows.
         video: also an annotated video.
         crops: at most so many pictures of each track.
@@ -38,6 +39,7 @@ class Plan:
     formats: tuple[str, ...]
     stride: int = 1
     require: str | None = None
+    cues: dict[str, str] = field(default_factory=dict)
     pinned: dict[str, Any] | None = None
     video: bool = False
     crops: int = 0
@@ -81,6 +83,17 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+def cues_of(settings: TrackerSettings) -> dict[str, str]:
+    """What the association wants of the pictures: `camera_motion` and `appearance`, as in `SteadySettings`; or nothing.
+
+    For the whole video appearance is asked for unless it is switched off.
+    """
+    if not isinstance(settings, SteadySettings):
+        return {}
+    appearance = "colour" if settings.appearance == "auto" else settings.appearance
+    return {"camera_motion": settings.camera_motion, "appearance": appearance}
 
 
 def identity(detector: EngineDetector, settings: DetectSettings) -> dict[str, Any]:

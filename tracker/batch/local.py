@@ -14,8 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from tracker.batch.job import CRASHED, Job, Outcome
-from tracker.batch.work import Worker
-from tracker.errors import RequirementError
+from tracker.batch.work import ENDING, Worker
 
 SPAWN = get_context("spawn")  # a forked copy of OpenVINO's threads would hang
 END_S = 10.0
@@ -60,14 +59,14 @@ class Slot:
             self.pipe.send(job)
 
     def receive(self) -> Progress | Finished | None:
-        """What the process says; None: a late word about a job that is over. Raises RequirementError."""
+        """What the process says; None: a late word about a job that is over. Raises as `ENDING`."""
         assert self.pipe is not None, "only started processes are asked"
         try:
             kind, content = self.pipe.recv()
         except (EOFError, OSError):
             return self._died()
-        if kind == "requirement":
-            raise RequirementError(content)
+        if kind in ENDING:
+            raise ENDING[kind](content)
         job = self.job
         if job is None:
             return None
@@ -124,7 +123,7 @@ class LocalRunner:
         """What happened, waiting at most so long for something to happen.
 
         Raises:
-            RequirementError: a worker has not what the jobs need.
+            RequirementError, ModelError: a worker has not what the jobs need.
         """
         pipes = {slot.pipe: slot for slot in self._slots if slot.pipe is not None}
         for pipe in connection.wait(list(pipes), timeout_s):
@@ -159,24 +158,26 @@ def serve(pipe: connection.Connection, cores: tuple[int, ...]) -> None:
         os.sched_setaffinity(0, cores)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent tells what to do
-    stop, jobs = threading.Event(), queue.Queue[Job | None]()
+    stop, jobs = threading.Event(), queue.Queue[Job]()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
     worker = Worker(stop)
-    while (job := jobs.get()) is not None:
-        pipe.send(_done(worker, job, pipe))
-    worker.close()
+    while True:
+        pipe.send(_done(worker, jobs.get(), pipe))
 
 
 def _done(worker: Worker, job: Job, pipe: connection.Connection) -> tuple[str, Any]:
     """The last word about a job."""
     try:
         return "finished", worker.do(job, lambda frames: pipe.send(("progress", frames)))
-    except RequirementError as error:
-        return "requirement", str(error)
+    except tuple(ENDING.values()) as error:
+        return type(error).__name__, str(error)
 
 
-def _listen(pipe: connection.Connection, jobs: queue.Queue[Job | None], stop: threading.Event) -> None:
-    """Take jobs and "stop" from the pipe. At its end a job in work is left at once: its segments are safe."""
+def _listen(pipe: connection.Connection, jobs: queue.Queue[Job], stop: threading.Event) -> None:
+    """Take jobs and "stop" from the pipe. At its end a job in work is left at once: its segments are safe.
+
+    Also after "stop": the parent is dead, its lock is free, and somebody else may go on with the same video.
+    """
     try:
         while True:
             message = pipe.recv()
@@ -185,7 +186,4 @@ def _listen(pipe: connection.Connection, jobs: queue.Queue[Job | None], stop: th
             else:
                 jobs.put(message)
     except (EOFError, OSError):
-        if stop.is_set():
-            jobs.put(None)
-        else:
-            os._exit(1)
+        os._exit(1)

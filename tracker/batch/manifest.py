@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from typing import Any
 from tracker.batch.inputs import Fingerprint, Video, fingerprint
 from tracker.batch.job import DONE, FAILED, Outcome, differences
 from tracker.capture.masking import mask_credentials
-from tracker.errors import OutputError, SourceError, UsageError, WriteError
+from tracker.errors import Interrupted, OutputError, SourceError, UsageError, WriteError
 
 NAME, VERSION = "manifest.sqlite", 1
 WAITING = "waiting"
+Change = tuple[str, Sequence[tuple[Any, ...]]]
+"""A statement, and the rows that it is carried out with."""
 TABLES = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE videos (
@@ -91,23 +93,37 @@ class Manifest:
 
     def set_about(self, **values: Any) -> None:
         """Keep these."""
-        rows = [(key, json.dumps(value, sort_keys=True)) for key, value in values.items()]
-        self._write("INSERT INTO about VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", rows)
+        self._write(_about_rows(values))
 
-    def add(self, videos: Sequence[Video], *, whole: bool) -> None:
+    def add(
+        self, videos: Sequence[Video], *, whole: bool, stop: Callable[[], bool] = lambda: False, **about: Any
+    ) -> None:  # fmt: skip
         """Videos that are new, with their fingerprints; one that cannot be read has failed.
 
-        whole: the fingerprint is of the whole file.
+        Args:
+            videos: at most one of a name.
+            whole: the fingerprint is of the whole file.
+            stop: asked before each video; True: nothing is added.
+            about: kept with them, all or nothing.
+
+        Raises:
+            Interrupted: `stop` said so. WriteError: it cannot be written.
         """
         rows = []
         for video in videos:
+            if stop():
+                raise Interrupted("interrupted while the inputs were looked at; nothing was begun")
             try:
                 print_, state, reason = fingerprint(video, whole=whole), WAITING, ""
             except SourceError as error:
                 print_, state, reason = None, FAILED, str(error)
             three = (None, None, None) if print_ is None else (print_.size, print_.modified_ns, print_.digest)
             rows.append((video.name, video.place, *three, state, reason, 0, 0, 0.0, "[]", "{}"))
-        self._write(f"INSERT INTO videos VALUES ({', '.join('?' * 12)})", rows)
+        self._write((f"INSERT INTO videos VALUES ({', '.join('?' * 12)})", rows), _about_rows(about))
+
+    def forget(self, videos: Sequence[Video]) -> None:
+        """Take videos out."""
+        self._write(("DELETE FROM videos WHERE name = ?", [(video.name,) for video in videos]))
 
     def entries(self) -> list[Entry]:
         """All videos, in the order they were added."""
@@ -115,11 +131,11 @@ class Manifest:
 
     def begin(self, name: str) -> None:
         """Count an attempt."""
-        self._write("UPDATE videos SET attempts = attempts + 1 WHERE name = ?", [(name,)])
+        self._write(("UPDATE videos SET attempts = attempts + 1 WHERE name = ?", [(name,)]))
 
     def reached(self, name: str, frames: int) -> None:
         """So many frames are safe on the disk."""
-        self._write("UPDATE videos SET frames = ? WHERE name = ?", [(frames, name)])
+        self._write(("UPDATE videos SET frames = ? WHERE name = ?", [(frames, name)]))
 
     def end(self, name: str, outcome: Outcome) -> None:
         """What came of an attempt."""
@@ -128,16 +144,16 @@ class Manifest:
             state, outcome.reason, outcome.frames, outcome.wall_s, json.dumps(outcome.warnings),
             json.dumps(outcome.figures, sort_keys=True), name,
         )  # fmt: skip
-        self._write(
+        statement = (
             "UPDATE videos SET state = ?, reason = ?, frames = ?, wall_s = wall_s + ?, warnings = ?, figures = ? "
-            "WHERE name = ?",
-            [row],
+            "WHERE name = ?"
         )
+        self._write((statement, [row]))
 
-    def again(self, states: Sequence[str]) -> None:
-        """Videos in these states wait once more."""
+    def again(self, states: Sequence[str], **about: Any) -> None:
+        """Videos in these states wait once more; `about` is kept with that, all or nothing."""
         rows = [(WAITING, state) for state in states]
-        self._write("UPDATE videos SET state = ?, reason = '' WHERE state = ?", rows)
+        self._write(("UPDATE videos SET state = ?, reason = '' WHERE state = ?", rows), _about_rows(about))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -152,16 +168,23 @@ class Manifest:
                 json.loads(figures),
             )  # fmt: skip
 
-    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _write(self, *changes: Change) -> None:
         """One transaction. Raises WriteError."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(statement, rows)
+            for statement, rows in changes:
+                self._db.executemany(statement, rows)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise WriteError(f"{self.path} could not be written: {error}") from error
+
+
+def _about_rows(values: Mapping[str, Any]) -> Change:
+    """What `set_about` writes."""
+    rows = [(key, json.dumps(value, sort_keys=True)) for key, value in values.items()]
+    return "INSERT INTO about VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", rows
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -174,12 +197,27 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         )
 
 
-def check_unchanged(entries: Sequence[Entry]) -> None:
-    """Raise UsageError, naming each, where a video is not the file it was; one that is done may be gone."""
+def check_unchanged(
+    entries: Sequence[Entry], detected: Callable[[str], bool] = lambda name: False,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:  # fmt: skip
+    """Raise UsageError, naming each, where a video is not the file it was; one that is done may be gone.
+
+    Args:
+        entries: the videos.
+        detected: whether the one of this name has a whole spool; it may be gone, too.
+        stop: asked before each video.
+
+    Raises:
+        UsageError: see above. Interrupted: `stop` said so.
+    """
     changed = []
     for entry in entries:
+        if stop():
+            raise Interrupted("interrupted while the inputs were compared; --resume goes on")
         before = entry.before
-        gone = entry.state == DONE and (entry.video.url or not entry.video.path.exists())
+        needless = entry.state == DONE or detected(entry.video.name)
+        gone = needless and (entry.video.url or not entry.video.path.exists())
         if before is None or entry.state == FAILED or gone:
             continue
         try:

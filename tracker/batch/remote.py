@@ -41,13 +41,20 @@ def expand(text: str, is_video: Callable[[PurePosixPath], bool]) -> list[tuple[s
         if MAGIC.search(path):
             found = [one for one in files.glob(path) if is_video(PurePosixPath(one))]
         elif files.isfile(path):
-            return [(files.unstrip_protocol(path), PurePosixPath(path).name)]
+            return [(files.unstrip_protocol(path), name_of(files.unstrip_protocol(path)))]
         else:
             found = [one for one in files.find(path) if is_video(PurePosixPath(one))]
     except Exception as error:  # each store has errors of its own
         raise UsageError(f"'{mask_credentials(text)}' cannot be listed: {_line(error)}") from None
     root = path.rstrip("/") + "/"
     return [(files.unstrip_protocol(one), one.removeprefix(root)) for one in sorted(found)]
+
+
+def name_of(url: str) -> str:
+    """The file's name in an address; the signature or token behind it is not for file names, exports and messages."""
+    if url.startswith(("http://", "https://")):
+        url = re.split(r"[?#]", url)[0]
+    return PurePosixPath(url).name
 
 
 def digest(url: str, ends: int, *, whole: bool) -> tuple[int, str]:

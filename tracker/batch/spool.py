@@ -143,13 +143,23 @@ class Spool:
                 temporary.unlink(missing_ok=True)
             raise _failed(target, error) from error
 
-    def finish(self, about: About) -> None:
-        """All segments become one file. Raises WriteError."""
+    def finish(self, about: About, frames: int) -> None:
+        """All segments, of so many frames together, become one file.
+
+        Raises:
+            WriteError: it cannot be written.
+            TrackerError: they hold another number of frames, as when somebody else works on them.
+        """
         temporary = self.path.with_suffix(".partial")
         try:
             tables = (_parquet().read_table(path) for path in self._segments())
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _write(temporary, tables, {ABOUT: json.dumps(asdict(about))})
+            if (there := _rows(temporary)) != frames:
+                temporary.unlink()
+                raise TrackerError(
+                    f"{self._parts} holds {there} frames in place of {frames}; does another run work on it?"
+                )
             os.replace(temporary, self.path)
             shutil.rmtree(self._parts, ignore_errors=True)
         except OSError as error:
@@ -167,6 +177,34 @@ class Spool:
         """Of the whole spool."""
         notes: dict[str, Any] = json.loads(_parquet().read_schema(self.path).metadata[ABOUT])
         return About(**notes | {key: tuple(notes[key]) for key in ("class_names", "warnings")})
+
+    def begun_with(self, detector: dict[str, Any]) -> dict[str, Any]:
+        """What the detector was when the segments were begun: this one, if that is now. Forgotten when all are there.
+
+        A job that is killed takes what it knew along; what is in the segments must not be gone on with by another.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
+        target = self._parts / "detector.json"
+        temporary = target.with_suffix(".partial")
+        try:
+            with suppress(FileNotFoundError):
+                known: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+                return known
+            self._parts.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(detector, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except OSError as error:
+            raise _failed(target, error) from error
+        return detector
+
+    def tidy(self) -> None:
+        """Take away the segments that a kill left beside the whole spool."""
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     def clear(self) -> None:
         """Forget all."""

@@ -17,9 +17,11 @@ from tracker.batch.spool import Spool
 from tracker.capture import Source
 from tracker.detect import open_detector
 from tracker.detect.detector import EngineDetector, cores
-from tracker.errors import Interrupted, RequirementError, TrackerError
+from tracker.errors import Interrupted, ModelError, RequirementError, TrackerError
 
 Report = Callable[[int], None]
+ENDING: dict[str, type[TrackerError]] = {kind.__name__: kind for kind in (RequirementError, ModelError)}
+"""What is no fault of a video: no other job would do."""
 
 
 class Worker:
@@ -35,14 +37,15 @@ class Worker:
         """Do a job; what goes wrong is told in the outcome.
 
         Raises:
-            RequirementError: the runtime is not there, or not what the archive was begun with: no other job would do.
+            RequirementError: the runtime is not there, or not what the archive was begun with.
+            ModelError: the model cannot be loaded.
         """
         job = replace(job, plan=self._shared(job.plan))
         began, spool = perf_counter(), Spool(job.plan.spools, job.video.name)
         state, reason, known = DONE, "", Outcome(DONE)
         try:
             known = self._fetch_and_do(job, spool, report)
-        except RequirementError:
+        except tuple(ENDING.values()):
             raise
         except Interrupted:
             state = STOPPED
@@ -79,9 +82,12 @@ class Worker:
             detector = self._open(job.plan, source)
             who = identity(detector, job.plan.settings.detect)
             check_pinned(job.plan.pinned, who)
+            check_pinned(spool.begun_with(who), who)
             return detector
 
-        if not spool.whole:
+        if spool.whole:
+            spool.tidy()
+        else:
             with open_video(job, self._stop) as source:
                 if not detect_video(job, source, opened, self._stop, report):
                     return Outcome(STOPPED, frames=spool.reached(), identity=who)

@@ -60,9 +60,13 @@ class Mark:
         """Pictures from the marked one on; those between it and the key frame count only once. Raises MissedError."""
         for picture, ticks in stamped:
             if ticks == self.ticks[-1]:
-                report.decoded = len(self.ticks)
-                yield picture, ticks
-                yield from stamped
+                before = len(self.ticks) - report.decoded
+                try:
+                    yield picture, ticks
+                    yield from stamped
+                finally:
+                    # Not earlier: pictures lost at the end are those sent to the decoder and not counted.
+                    report.decoded += before
                 return
             if ticks is None or ticks > self.ticks[-1]:
                 break

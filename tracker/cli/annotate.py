@@ -42,6 +42,7 @@ Examples:
     help=f"Some of {', '.join(FORMATS)}.",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with what the folder holds; on an empty one: begin.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: try the videos that failed once more.")
 @click.option("--retrack", is_flag=True, help="Track and export again with other settings, without detecting again.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes. [default: one a core, as far as memory goes]")
 @click.option("--ray", metavar="ADDRESS|local", help="Spread the work over a Ray cluster (extra 'ray').")
@@ -68,6 +69,8 @@ def command(**flags: Any) -> None:
 
     if flags["overwrite"] and (flags["resume"] or flags["retrack"]):
         raise ConfigError("--overwrite begins anew, --resume and --retrack go on; leave one out")
+    if flags["retry_failed"] and not flags["resume"]:
+        raise ConfigError("--retry-failed goes with --resume")
     settings = settings_from(flags)
     stop = Event()
     with stop_on_signals(stop):

@@ -15,7 +15,7 @@ from typing import Any
 from engines.lock import locked
 from tracker.batch.archive import Archive, Board, Runner
 from tracker.batch.inputs import find_videos
-from tracker.batch.job import DONE, FAILED, Plan
+from tracker.batch.job import DONE, FAILED, Plan, cues_of
 from tracker.batch.local import LocalRunner
 from tracker.batch.manifest import NAME, Entry, Manifest, check_same, check_unchanged
 from tracker.batch.spool import Spool
@@ -24,7 +24,7 @@ from tracker.cli.progress import say
 from tracker.config import Settings
 from tracker.detect.detector import cores
 from tracker.errors import Interrupted, OutputError, PartlyDone, UsageError
-from tracker.exports import labelling_config
+from tracker.exports import FORMATS, labelling_config
 from tracker.exports.sink import Sink
 from tracker.report import VideoSummary, write_report
 
@@ -46,6 +46,8 @@ OURS = (
     "parquet",
 )
 """What an archive's folder holds."""
+PICTURES = ("video", "crops")
+"""Options, and folders that it holds besides with them."""
 
 
 class ArchiveSession:
@@ -88,19 +90,35 @@ class ArchiveSession:
         )
 
     def _clear(self) -> None:
-        """Remove what an earlier run left; nothing else."""
-        for name in OURS:
+        """Remove what an earlier run left; nothing else. The manifest goes last: it tells that the rest is ours."""
+        if not (self.folder / NAME).exists():
+            return
+        for name in reversed((*OURS, *self._pictures())):
             path = self.folder / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
 
+    def _pictures(self) -> list[str]:
+        """Of the folders that are only there on request, those of the archive that is there."""
+        try:
+            manifest = Manifest(self.folder)
+        except OutputError:  # of another version, or damaged
+            return []
+        try:
+            about = manifest.about()
+        finally:
+            manifest.close()
+        return ["fetched", *(name for name in PICTURES if about.get(name))]
+
     def _refuse_other_files(self) -> None:
         """Raise OutputError where something in the folder would be replaced that is no archive's."""
-        there = [name for name in OURS if (self.folder / name).exists()]
-        if there and NAME not in there:
-            raise OutputError(f"{self.folder / there[0]} exists; add --overwrite or choose another --output")
+        if (self.folder / NAME).exists():
+            return
+        for name in (*OURS, "fetched", *(name for name in PICTURES if self.flags[name])):
+            if (self.folder / name).exists():
+                raise OutputError(f"{self.folder / name} exists, and no archive of tracker; choose another --output")
 
     def _work(self, manifest: Manifest) -> None:
         """Begin or go on, then report."""
@@ -146,9 +164,9 @@ class ArchiveSession:
         )  # fmt: skip
         now = described(plan)
         if manifest.empty:
-            manifest.add(find_videos(flags["inputs"], self.folder), whole=flags["whole_hash"])
-            manifest.set_about(**now)
-            return plan
+            found, cues = find_videos(flags["inputs"], self.folder), cues_of(self.settings.tracker)
+            manifest.add(found, whole=flags["whole_hash"], stop=self.stop.is_set, cues=cues, **now)
+            return replace(plan, cues=cues)
         before = manifest.about()
         if not (flags["resume"] or flags["retrack"]):
             raise OutputError(
@@ -157,18 +175,23 @@ class ArchiveSession:
             )
         self._check(manifest, before, now)
         if flags["retrack"]:
-            manifest.again([DONE])
-            manifest.set_about(**now)
-        return replace(plan, pinned=before.get("detector"))
+            manifest.again([DONE], **now)
+            self._tell_old(plan)
+            self._tell_poor(before["cues"])
+        if flags["retry_failed"]:
+            self._retry(manifest)
+        return replace(plan, pinned=before.get("detector"), cues=before["cues"])
 
     def _check(self, manifest: Manifest, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise UsageError where settings or inputs are not those of before; take new inputs in."""
         fixed = ("detect", "stride") if self.flags["retrack"] else tuple(now)
         check_same({key: before.get(key) for key in fixed}, {key: now[key] for key in fixed})
-        entries = manifest.entries()
-        check_unchanged(entries)
+        entries, spools = manifest.entries(), self.folder / "spool"
+        check_unchanged(entries, lambda name: Spool(spools, name).whole, self.stop.is_set)
         known = {entry.video.place for entry in entries}
-        new = [video for video in find_videos(self.flags["inputs"], self.folder) if video.place not in known]
+        # To track again, neither videos nor inputs need be there.
+        found = [] if self.flags["retrack"] else find_videos(self.flags["inputs"], self.folder)
+        new = [video for video in found if video.place not in known]
         if new:
             taken = {entry.video.name.casefold() for entry in entries}
             clash = [video for video in new if video.name.casefold() in taken]
@@ -178,7 +201,30 @@ class ArchiveSession:
                     "into a folder of its own"
                 )
             say(f"notice: {len(new)} new video{'s' if len(new) > 1 else ''}")
-            manifest.add(new, whole=self.flags["whole_hash"])
+            manifest.add(new, whole=self.flags["whole_hash"], stop=self.stop.is_set)
+
+    def _tell_old(self, plan: Plan) -> None:
+        """Of formats that are not written again, say so: they hold the tracks of before."""
+        old = [name for name in FORMATS if name not in plan.formats and (self.folder / name).is_dir()]
+        if old:
+            say(
+                f"notice: {', '.join(old)} in {self.folder}: the tracks of before; remove them, or add them to --format"
+            )
+
+    def _tell_poor(self, cues: Mapping[str, str]) -> None:
+        """Say so where the tracker wants more of the pictures than the spools hold."""
+        wanted = cues_of(self.settings.tracker)
+        lacking = [f"{key} {value}" for key, value in wanted.items() if value not in ("off", cues.get(key))]
+        if lacking:
+            say(f"notice: the archive was begun without {' and '.join(lacking)}: tracked without; a fresh one has it")
+
+    def _retry(self, manifest: Manifest) -> None:
+        """Those that failed are new to us, with the files that are there now."""
+        failed = [entry.video for entry in manifest.entries() if entry.state == FAILED]
+        for video in failed:
+            Spool(self.folder / "spool", video.name).clear()
+        manifest.forget(failed)
+        manifest.add(failed, whole=self.flags["whole_hash"], stop=self.stop.is_set)
 
     def _report(self, plan: Plan, entries: Sequence[Entry]) -> None:
         """Write `report.html`: nothing in it depends on when, or how often, the archive was worked on."""
@@ -225,7 +271,9 @@ class ArchiveSession:
             return
         named = ", ".join(entry.video.name for entry in failed[:5]) + (" ..." if len(failed) > 5 else "")
         if board.done + len(failed) < board.videos:
-            raise PartlyDone(f"{len(failed)} videos failed, more than --max-failures; --resume goes on: {named}")
+            raise PartlyDone(
+                f"{len(failed)} videos failed, more than --max-failures; --resume with a larger one goes on: {named}"
+            )
         if not board.done:
             raise UsageError(f"no video could be annotated; {entries[0].video.name}: {entries[0].reason}")
         raise PartlyDone(f"{len(failed)} of {board.videos} videos failed, see the report: {named}")
