@@ -2,6 +2,7 @@
 
 python -m benchmarks.association all --peers PEERS/bin/python --cache CACHE --output out.md
 python -m benchmarks.association accuracy --steps 1 4 10          (ours alone)
+python -m benchmarks.association accuracy --steps 10 30 60        (time-lapse: with the ceiling of perfect ids)
 python -m benchmarks.association speed --peers PEERS/bin/python --sizes 10 50 100 200 500
 
 `--peers` is the Python of an environment of its own: pip install trackers 'supervision<0.31'
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.association_data import COLUMNS, METRICS, score
+from benchmarks.association_room import CEILINGS, ceiling_results, room
 from benchmarks.association_runs import (
     OURS,
     PEERS,
@@ -38,6 +40,7 @@ from benchmarks.association_runs import (
     our_results,
     peer_results,
     run_peer,
+    sparse_results,
     track_command,
 )
 from benchmarks.association_speed import SIZES, speed_table
@@ -53,6 +56,7 @@ GOALS = {
 }
 """What the default must reach online, in the order of COLUMNS: HOTA/IDF1/MOTA."""
 OFFLINE_GOALS = {1: ("42/54/48.5", "56/63.5/58", "68/80.5/66.5", "42/65.5/42")}
+SPARSE_STEP = 10  # from every so many frames on, what perfect ids on the same detections would reach is told, too
 ONE_SECOND = {"seconds": 1.0}  # so many frames, whatever the rate
 THREE = {"frames": 3}  # so many seconds, whatever the rate
 PLAIN_SORT = {"min_new_score": 0.25, "min_iou": 0.3, "warm_s": 0.0, "max_tentative_s": 0.0}
@@ -130,6 +134,7 @@ def contenders(work: Work, report: Report) -> dict[str, str]:
     found = {}
     runs: dict[str, Callable[[str], str | None]] = {f"ours {name}": partial(our_results, work, name) for name in OURS}
     runs["ours --offline"] = partial(offline_results, work)
+    runs["ours sparse, offline"] = partial(sparse_results, work)
     runs |= {name: partial(peer_results, work, name) for name in PEERS if work.peers}
     for name, run in runs.items():
         start = time.perf_counter()
@@ -146,6 +151,9 @@ def accuracy(work: Work, report: Report) -> None:
     """Ours and the peers at their defaults, at every k-th frame."""
     report.say("## Accuracy: HOTA / IDF1 / MOTA\n")
     found = contenders(work, report)
+    if any(step >= SPARSE_STEP for step in work.found):
+        for name, keep_false in CEILINGS.items():
+            ceiling_results(work, folder_of(name), keep_false=keep_false)
     for step in work.found:
         report.say("\n### Every frame\n" if step == 1 else f"\n### Every {step}th frame\n")
         table = {name: scores(work, who, step) for name, who in found.items()}
@@ -160,6 +168,8 @@ def accuracy(work: Work, report: Report) -> None:
                 rows.append([f"{name} less its goal", *short_of(table[name], goals[step])])
         report.table(["tracker", *COLUMNS], rows)
         report.data.setdefault("accuracy", {})[str(step)] = table
+        if step >= SPARSE_STEP:
+            room(work, report, found | {name: folder_of(name) for name in CEILINGS}, step)
 
 
 def agreement(work: Work, report: Report) -> None:

@@ -120,10 +120,12 @@ def write_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def score(cache: Path, who: str, column: str, step: int, lengths: dict[str, int]) -> dict[str, float]:
-    """HOTA, IDF1, MOTA in per cent of the results in `cache/results/who`, all sequences of the column together.
+def score(cache: Path, who: str, column: str, step: int, lengths: dict[str, int],
+          metrics: tuple[str, ...] = METRICS) -> dict[str, float]:  # fmt: skip
+    """The metrics in per cent of the results in `cache/results/who`, all sequences of the column together.
 
-    By TrackEval's own MotChallenge2DBox; the scores of unchanged files are kept in the cache.
+    By TrackEval's own MotChallenge2DBox; the scores of unchanged files are kept in the cache. Metrics: HOTA, IDF1,
+    MOTA, AssA.
     """
     where = place(column, step)
     results, truth = cache / "results" / who / where, cache / "truth" / where
@@ -131,7 +133,7 @@ def score(cache: Path, who: str, column: str, step: int, lengths: dict[str, int]
     for name in lengths:
         digest.update((truth / f"{name}.txt").read_bytes() + b"|" + (results / f"{name}.txt").read_bytes())
     kept = cache / "scores" / f"{digest.hexdigest()[:32]}.json"
-    if not kept.exists():
+    if not kept.exists() or not set(metrics) <= set(json.loads(kept.read_text())):
         bench = "MOT17" if column.startswith("MOT17") else "MOT15"
         write_text(kept, json.dumps(_trackeval(results.parent, truth, where, bench, lengths)))
     values: dict[str, float] = json.loads(kept.read_text())
@@ -159,4 +161,5 @@ def _trackeval(results: Path, truth: Path, where: str, bench: str, lengths: dict
             for key, metric in metrics.items():
                 parts[key][name] = metric.eval_sequence(data)
         total = {key: metric.combine_sequences(parts[key]) for key, metric in metrics.items()}
-    return {key: 100 * float(np.mean(total[key][key])) for key in METRICS}
+    found = {key: total[key][key] for key in METRICS} | {"AssA": total["HOTA"]["AssA"]}
+    return {key: 100 * float(np.mean(value)) for key, value in found.items()}

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.association_data import Sequence, place, sequences, write_inputs, write_text
-from tracker.config import DEFAULT_TRACKER, TRACKERS, TrackerSettings
+from tracker.config import DEFAULT_TRACKER, TRACKERS, SparseSettings, TrackerSettings
 from tracker.errors import ConfigError
 from tracker.track import make_tracker
+from tracker.track.sparse_link import link_sparse
 
 HERE = Path(__file__).parent
 PEERS = (
@@ -126,6 +127,18 @@ def our_results(work: Work, name: str, who: str, values: dict[str, Any] | None =
                 rows.append(np.column_stack((number, tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids + 1)))
             write_results(work, who, step, one, np.concatenate(rows))
     return None
+
+
+def sparse_results(work: Work, who: str) -> None:
+    """Track everything with our offline association for large gaps."""
+    for step, found in work.found.items():
+        for one in found:
+            frames = [(detections, float(k / one.rate)) for k, detections in enumerate(one.frames)]
+            rows = [np.zeros((0, 8))]
+            for k, tracks in enumerate(link_sparse(SparseSettings(), frames), 1):
+                number = np.full(len(tracks), k)
+                rows.append(np.column_stack((number, tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids + 1)))
+            write_results(work, who, step, one, np.concatenate(rows))
 
 
 def write_results(work: Work, who: str, step: int, sequence: Sequence, rows: Rows) -> None:

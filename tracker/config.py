@@ -127,13 +127,34 @@ class SteadySettings(Section):
     offline_smoothing: float = Field(0.99, ge=0, le=1, description="offline: as smoothing, to the smoothed path")
 
 
-TrackerSettings: TypeAlias = SortSettings | ByteTrackSettings | OcSortSettings | SteadySettings
+class SparseSettings(Section):
+    """Our tracker for time-lapse, pictures seconds to hours apart; a picture is the unit of what a detector misses."""
+
+    name: Literal["sparse"] = Field("sparse", description="method")
+    learn_scores: bool = Field(
+        True, description="learn from linked detections what scores are worth; false: take them as they are"
+    )
+    min_probability: float = Field(0.43, ge=0, le=1, description="least probability of being real of a track shown")
+    min_probability_once: float = Field(0.59, ge=0, le=1, description="the same of what was seen only once")
+    max_missed: int = Field(3, ge=0, description="a track that more pictures in a row miss is over, unless it stands")
+    max_lost_s: float = Field(1.0, ge=0, description="and unless it was unseen for no longer than this, seconds")
+    remember: int = Field(30, ge=0, description="what stands is known again in its place after so many pictures")
+    camera_motion: Annotated[Literal["auto", "off"], BeforeValidator(_switch)] = Field(
+        "auto", description="auto: tracks move along with the camera where there are pictures"
+    )
+    appearance: Annotated[str, BeforeValidator(_switch)] = Field(
+        "auto", min_length=1, description="off, colour, the path of a ReID network (.onnx), or auto: colour"
+    )
+
+
+TrackerSettings: TypeAlias = SortSettings | ByteTrackSettings | OcSortSettings | SteadySettings | SparseSettings
 """The association; `name` tells which."""
 TRACKERS: dict[str, type[TrackerSettings]] = {
     "sort": SortSettings,
     "bytetrack": ByteTrackSettings,
     "ocsort": OcSortSettings,
     "steady": SteadySettings,
+    "sparse": SparseSettings,
 }
 DEFAULT_TRACKER = "steady"
 

@@ -12,6 +12,7 @@ from tracker.structures import LOST, Detections, Tracks
 from tracker.track import make_tracker
 from tracker.track.cues import Cues
 from tracker.track.link import Linker
+from tracker.track.whole import has_whole, link_whole
 
 Seen = tuple[int, float]
 """Index and time of a frame."""
@@ -20,12 +21,18 @@ Seen = tuple[int, float]
 def track_spool(spool: Spool, settings: TrackerSettings, size: tuple[int, int]) -> Iterator[tuple[int, float, Tracks]]:
     """Index, time (seconds) and tracks of every frame, with interpolated ones where the stride passed frames over.
 
-    Offline, past and future, with `steady`; the other methods know no future.
+    Offline, past and future, with `steady` and `sparse`; the other methods know no future.
 
     Args:
         size: width and height of the video, pixels.
     """
-    detected = _offline(spool, settings, size) if isinstance(settings, SteadySettings) else _online(spool, settings)
+    if isinstance(settings, SteadySettings):
+        detected = _offline(spool, settings, size)
+    elif has_whole(settings):
+        seen = ((sight.found, sight.time_s) for sight in spool if sight.found is not None)
+        detected = link_whole(settings, seen)
+    else:
+        detected = _online(spool, settings)
     yield from _with_passed(spool, detected)
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 
 from tracker.errors import SourceError
 from tracker.structures import Detections, Frame, Tracks
-from tracker.track.link import Linker
+from tracker.track.whole import WholeLinker
 
 
 class Collector:
     """Stands for the tracker in the first pass: hands all on to where the tracks are made after it."""
 
-    def __init__(self, linker: Linker) -> None:
+    def __init__(self, linker: WholeLinker) -> None:
         """`linker` has the tracks of the whole video once this pass is over."""
         self._linker = linker
 

@@ -15,7 +15,7 @@ from tracker.cli.offline import Blind, Collector, Nowhere, Replay
 from tracker.cli.progress import Progress, say
 from tracker.cli.signals import interruptible
 from tracker.cli.summary import Outcome, default_output, model_of, report
-from tracker.config import Settings, SteadySettings
+from tracker.config import Settings
 from tracker.detect import Opener, RelayDetector, open_relay, share_cores
 from tracker.errors import Interrupted, SourceLost, TrackerError, UsageError
 from tracker.interfaces import Detector, Sink, Tracker
@@ -24,7 +24,7 @@ from tracker.pipeline import Pipeline, Status
 from tracker.structures import StreamInfo
 from tracker.track import make_tracker
 from tracker.track.compiled import backend
-from tracker.track.link import Linker
+from tracker.track.whole import NAMES, has_whole, make_linker
 from tracker.write.outputs import OutputPaths, open_outputs
 from tracker.write.paths import check_paths
 from tracker.write.window import open_window
@@ -123,11 +123,11 @@ class Session:
     def _track(self, source: Source, detector: RelayDetector) -> tuple[Outcome, Exception | None]:
         """One pass that does it all, or two: detections first, then the outputs."""
         settings, names = self.settings.tracker, detector.class_names
-        if not (self.flags["offline"] and isinstance(settings, SteadySettings)):
+        if not (self.flags["offline"] and has_whole(settings)):
             return self._loop(source, detector, make_tracker(settings), self._open_outputs(source.info, names))
         if source.info.live:
             return Outcome.FAILED, UsageError("--offline reads the source twice, and a live one cannot be")
-        linker, began = Linker(settings), perf_counter()
+        linker, began = make_linker(settings), perf_counter()
         outcome, error = self._loop(source, detector, Collector(linker), Nowhere())
         if outcome is not Outcome.DONE:
             return outcome, error or Interrupted("interrupted before the tracks were known; nothing is written")
@@ -236,7 +236,7 @@ class Session:
 
 def check_offline(settings: Settings, flags: Mapping[str, Any]) -> None:
     """Refuse what --offline cannot do. Raises UsageError."""
-    if not isinstance(settings.tracker, SteadySettings):
-        raise UsageError(f"--offline works with --tracker steady, got {settings.tracker.name}")
+    if not has_whole(settings.tracker):
+        raise UsageError(f"--offline works with --tracker {NAMES}, got {settings.tracker.name}")
     if flags["source"] == "-":
         raise UsageError("--offline reads the source twice, and standard input cannot be; save it to a file first")

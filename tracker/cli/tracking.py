@@ -13,14 +13,14 @@ import numpy as np
 
 from tracker import __version__
 from tracker.cli.progress import Progress, say
-from tracker.config import Settings, SteadySettings, TrackerSettings, nearest
+from tracker.config import Settings, TrackerSettings, nearest
 from tracker.detections import DetectionFile, read_detections
 from tracker.errors import Interrupted, PartlyDone, TrackerError, UsageError
 from tracker.meters import Rate
 from tracker.sequences import MotSequence, find_sequences
 from tracker.structures import Tracks
 from tracker.track import make_tracker
-from tracker.track.link import link
+from tracker.track.whole import NAMES, has_whole, link_whole
 from tracker.write.paths import check_paths, make_folders, write_json
 from tracker.write.records import JsonLinesWriter, MotWriter
 
@@ -58,7 +58,7 @@ def online(settings: TrackerSettings, file: DetectionFile, sequence: MotSequence
         yield moment, tracker.update(file.frame(number), moment.time_s)
 
 
-def offline(settings: SteadySettings, file: DetectionFile, sequence: MotSequence) -> Iterator[tuple[Moment, Tracks]]:
+def offline(settings: TrackerSettings, file: DetectionFile, sequence: MotSequence) -> Iterator[tuple[Moment, Tracks]]:
     """The tracks of every frame, known from the whole sequence."""
     rate = sequence.frame_rate
     moments = [
@@ -66,7 +66,7 @@ def offline(settings: SteadySettings, file: DetectionFile, sequence: MotSequence
         for number in range(max(file.frames, sequence.frames))
     ]
     frames = ((file.frame(moment.index + 1), moment.time_s) for moment in moments)
-    yield from zip(moments, link(settings, frames), strict=True)
+    yield from zip(moments, link_whole(settings, frames), strict=True)
 
 
 class TrackSession:
@@ -80,8 +80,8 @@ class TrackSession:
         """
         self.settings, self.flags, self.stop = settings, flags, stop
         self.source: Path = flags["detections"]
-        if flags["offline"] and not isinstance(settings.tracker, SteadySettings):
-            raise UsageError(f"--offline works with --tracker steady, got {settings.tracker.name}")
+        if flags["offline"] and not has_whole(settings.tracker):
+            raise UsageError(f"--offline works with --tracker {NAMES}, got {settings.tracker.name}")
         self.class_ids = class_ids_of(settings.detect.classes)
         self.sequences = find_sequences(self.source, flags["frame_rate"])
         self.figures: dict[str, Figures] = {}
@@ -198,7 +198,7 @@ class TrackSession:
     def _tracks(self, file: DetectionFile, sequence: MotSequence) -> Iterator[tuple[Moment, Tracks]]:
         """The tracks of every frame, online or offline."""
         settings = self.settings.tracker
-        if self.flags["offline"] and isinstance(settings, SteadySettings):
+        if self.flags["offline"] and has_whole(settings):
             return offline(settings, file, sequence)
         return online(settings, file, sequence)
 

@@ -12,6 +12,7 @@ Memory is some hundred bytes a detection, time nearly linear in their number.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -30,6 +31,7 @@ from tracker.track.table import SLACK_S, usable
 from tracker.track.tracklets import SHORTEST_S, Array, Mask, Path, smoothed, split
 
 LINK_GAP_S, LINK_DISTANCE, LINK_DISTANCE_S, LINK_SIZE = 3.0, 0.3, 0.17, 0.27
+AT_ONCE = 256  # frames of a block
 LINK_AT_ONCE = 100_000  # pairs looked at together, for the sake of memory
 LEAST_LOOK = 0.2  # least probability that two tracklets look the same
 GAP_COST = 0.3  # a link is worth exp(-GAP_COST * seconds) less
@@ -46,9 +48,11 @@ class Linker:
         if settings.appearance == "auto":
             settings = settings.model_copy(update={"appearance": "colour"})
         self._settings, self._tracker, self._looks = settings, Steady(settings), Looks()
-        self._times: list[float] = []
-        self._shifts: list[Array] = []  # (2,) from a frame's places to those of the first
-        self._parts: list[tuple[Any, ...]] = []  # columns of `Path` but the times
+        self._times = array("d")
+        self._shift = np.zeros(2)  # from the newest frame's places to those of the first
+        self._shifts = array("d")  # the same of all frames, x and y in turn
+        self._parts: list[tuple[Any, ...]] = []  # columns of `Path` but the times: blocks of many frames, then frames
+        self._loose = 0  # frames among them
 
     def add(self, detections: Detections, time_s: float, frame: Frame | None = None) -> None:
         """The next frame, at `time_s` seconds, with its picture if there is one.
@@ -63,26 +67,33 @@ class Linker:
     def advance(self, found: Detections, time_s: float, cues: Cues, size: tuple[int, int]) -> None:
         """The same for `usable` detections and the cues read from their picture, of `size` (width, height), before."""
         self._tracker.advance(found, time_s, cues)
-        shift = self._shifts[-1] if self._shifts else np.zeros(2)
         if cues.motion is not None:
             centre = np.array(size) / 2
-            shift = shift - (cues.motion @ (*centre, 1.0) - centre)
+            self._shift = self._shift - (cues.motion @ (*centre, 1.0) - centre)
         ids, scores = self._tracker.assigned
         taken = np.flatnonzero(ids)
         boxes = xyxy_to_cxcywh(found.boxes[taken].astype(np.float64))
-        boxes[:, :2] += shift
+        boxes[:, :2] += self._shift
         number = np.full(len(taken), len(self._times))
         self._parts.append((ids[taken], number, boxes, scores[taken], found.scores[taken], found.class_ids[taken]))
         self._times.append(time_s)
-        self._shifts.append(shift)
+        self._shifts.extend(self._shift.tolist())
+        self._pack()
         if cues.vectors is not None:
             self._looks.take(ids, cues.vectors, scores, found.class_ids)
+
+    def _pack(self) -> None:
+        """Make one block of the last frames now and then: an array a frame and column takes more than what is in it."""
+        self._loose += 1
+        if self._loose == AT_ONCE:
+            self._parts[-AT_ONCE:] = [tuple(map(np.concatenate, zip(*self._parts[-AT_ONCE:], strict=True)))]
+            self._loose = 0
 
     def tracks(self) -> Iterator[Tracks]:
         """Of every frame, in order. `missed_s` and the state LOST mark boxes between two sights."""
         if not self._times:
             return
-        times, shifts = np.array(self._times), np.array(self._shifts)
+        times, shifts = np.array(self._times), np.array(self._shifts).reshape(-1, 2)
         ids, frames, boxes, scores, raw, class_ids = map(np.concatenate, zip(*self._parts, strict=True))
         path = Path(ids, frames, times[frames], boxes, scores, raw, class_ids)
         path = path[np.lexsort((path.frames, path.ids))]
