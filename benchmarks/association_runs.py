@@ -18,7 +18,7 @@ from benchmarks.association_data import Sequence, place, sequences, write_inputs
 from tracker.config import DEFAULT_TRACKER, TRACKERS, SparseSettings, TrackerSettings
 from tracker.errors import ConfigError
 from tracker.track import make_tracker
-from tracker.track.sparse_link import link_sparse
+from tracker.track.whole import link_whole
 
 HERE = Path(__file__).parent
 PEERS = (
@@ -135,7 +135,7 @@ def sparse_results(work: Work, who: str) -> None:
         for one in found:
             frames = [(detections, float(k / one.rate)) for k, detections in enumerate(one.frames)]
             rows = [np.zeros((0, 8))]
-            for k, tracks in enumerate(link_sparse(SparseSettings(), frames), 1):
+            for k, tracks in enumerate(link_whole(SparseSettings(), frames), 1):
                 number = np.full(len(tracks), k)
                 rows.append(np.column_stack((number, tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids + 1)))
             write_results(work, who, step, one, np.concatenate(rows))

@@ -14,7 +14,7 @@ from tracker.batch.spool import About, Sight, Spool
 from tracker.batch.tracking import between, track_spool
 from tracker.config import make_settings
 from tracker.structures import LOST, Tracks
-from tracker.track.link import link
+from tracker.track.whole import link_whole
 
 SIZE = (160, 120)
 FRAMES = 40
@@ -34,7 +34,7 @@ def tracks_of(spool: Spool, **settings: object) -> list[tuple[int, float, Tracks
 
 def test_without_pictures_the_tracks_are_those_of_link(tmp_path: Path) -> None:
     rows = tracks_of(spool_of(tmp_path))
-    wanted = list(link(make_settings(None, {}).tracker, [(squares(k), k / 30) for k in range(FRAMES)]))
+    wanted = list(link_whole(make_settings(None, {}).tracker, [(squares(k), k / 30) for k in range(FRAMES)]))
     assert [(index, round(time_s * 30)) for index, time_s, _ in rows] == [(k, k) for k in range(FRAMES)]
     for (_, _, mine), theirs in zip(rows, wanted, strict=True):
         assert np.array_equal(mine.ids, theirs.ids) and np.array_equal(mine.boxes, theirs.boxes)

@@ -10,8 +10,8 @@ from tests.fakes import detections
 from tracker.config import SteadySettings
 from tracker.structures import Detections, Tracks
 from tracker.track import Steady
-from tracker.track.link import link
 from tracker.track.tracklets import Path
+from tracker.track.whole import link_whole
 
 NOTHING = Detections.empty()
 SETTINGS = SteadySettings()
@@ -74,7 +74,7 @@ def waves(k: int) -> Detections:
 
 
 def linked(frames: Frames, settings: SteadySettings = SETTINGS) -> list[Tracks]:
-    tracks = list(link(settings, frames))
+    tracks = list(link_whole(settings, frames))
     assert len(tracks) == len(frames)
     return tracks
 

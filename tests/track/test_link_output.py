@@ -9,7 +9,7 @@ from tests.fakes import detections
 from tests.track.scenes import NOTHING, SETTINGS, Frames, behind_a_pole, ids, linked, walk, waves
 from tracker.config import SteadySettings
 from tracker.structures import CONFIRMED, LOST
-from tracker.track.link import link
+from tracker.track.whole import link_whole
 
 
 @pytest.mark.parametrize(("hidden_s", "filled"), [(0.9, True), (1.1, False)])
@@ -93,7 +93,7 @@ def test_every_box_is_of_its_detection() -> None:
 
 def test_the_same_input_gives_the_same_tracks_and_a_generator_will_do() -> None:
     frames = [(waves(k), k / 30) for k in range(60)]
-    one, other = linked(frames), list(link(SETTINGS, iter(frames)))
+    one, other = linked(frames), list(link_whole(SETTINGS, iter(frames)))
     assert all(np.array_equal(a.boxes, b.boxes) and np.array_equal(a.ids, b.ids)
                for a, b in zip(one, other, strict=True))  # fmt: skip
 
@@ -149,4 +149,4 @@ def test_huge_and_tiny_boxes_stay_finite() -> None:
 
 def test_time_must_not_go_backwards() -> None:
     with pytest.raises(ValueError, match="backwards"):
-        list(link(SETTINGS, [(walk(0), 1.0), (walk(0), 0.5)]))
+        list(link_whole(SETTINGS, [(walk(0), 1.0), (walk(0), 0.5)]))

@@ -12,7 +12,8 @@ from tests.track.scenes import NOTHING, Frames, ids, walk
 from tracker.config import SparseSettings
 from tracker.structures import CONFIRMED, LOST, Detections, Tracks
 from tracker.track import Sparse, make_tracker
-from tracker.track.sparse_link import SparseLinker, link_sparse
+from tracker.track.sparse_link import SparseLinker
+from tracker.track.whole import link_whole
 
 PLAIN = SparseSettings(learn_scores=False)
 
@@ -23,7 +24,7 @@ def online(frames: Frames, settings: SparseSettings = PLAIN) -> list[Tracks]:
 
 
 def offline(frames: Frames, settings: SparseSettings = PLAIN) -> list[Tracks]:
-    return list(link_sparse(settings, frames))
+    return list(link_whole(settings, frames))
 
 
 Way = Callable[..., list[Tracks]]

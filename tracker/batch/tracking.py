@@ -14,9 +14,6 @@ from tracker.track.cues import Cues
 from tracker.track.link import Linker
 from tracker.track.whole import has_whole, link_whole
 
-Seen = tuple[int, float]
-"""Index and time of a frame."""
-
 
 def track_spool(spool: Spool, settings: TrackerSettings, size: tuple[int, int]) -> Iterator[tuple[int, float, Tracks]]:
     """Index, time (seconds) and tracks of every frame, with interpolated ones where the stride passed frames over.

@@ -19,10 +19,10 @@ from tracker.detect.detector import EngineDetector
 from tracker.detect.fused_back import DECODERS, add_back
 from tracker.detect.fused_front import Picture, add_front
 from tracker.detect.heads import Candidates
-from tracker.detect.letterbox import COLORS, Layout, Letterbox, colors_of, layout_of, pairs_of, plane_of
+from tracker.detect.letterbox import COLORS, Layout, Letterbox, colors_of, layout_of, pairs_of
 from tracker.detect.onnx_nodes import Nodes
 from tracker.errors import ModelError, RequirementError
-from tracker.structures import Detections, Frame
+from tracker.structures import Detections, Frame, plane_of
 
 Array = NDArray[Any]
 Load = Callable[[Path, Mapping[str, tuple[int, ...]]], engines.Engine]

@@ -15,7 +15,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from tracker.structures import Frame, Image
+from tracker.structures import Frame, Image, plane_of
 
 Floats = NDArray[np.float32]
 # Chroma weights of red and blue in luma, (Kr, Kb): ITU-R BT.601 and BT.709.
@@ -96,14 +96,6 @@ def _resize(plane: Image, width: int, height: int) -> Image:
     """Bilinear, as detectors are trained; by averaging where the picture shrinks to less than half."""
     how = cv2.INTER_AREA if averages(plane.shape[1], width) else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane, (width, height), interpolation=how), np.uint8)
-
-
-def plane_of(picture: av.VideoFrame, index: int) -> Image:
-    """Plane `index` of a picture with 8-bit planes as (height, width), without a copy. Do not write into it."""
-    plane = picture.planes[index]
-    every = np.frombuffer(memoryview(plane), np.uint8)
-    rows: Image = every[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
-    return rows[:, : plane.width]
 
 
 def pairs_of(picture: av.VideoFrame) -> Image:

@@ -13,26 +13,25 @@ Memory is some hundred bytes a detection, time nearly linear in their number.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from tracker.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from tracker.boxes import xyxy_to_cxcywh
 from tracker.config import SteadySettings
-from tracker.structures import CONFIRMED, LOST, Detections, Frame, Ids, Tracks
+from tracker.structures import Detections, Frame, Ids, Tracks
 from tracker.track.cues import Cues
 from tracker.track.looks import Looks
 from tracker.track.steady import Steady
 from tracker.track.table import SLACK_S, usable
-from tracker.track.tracklets import SHORTEST_S, Array, Mask, Path, smoothed, split
+from tracker.track.tracklets import SHORTEST_S, Array, Mask, Path, by_frame, smoothed, split
 
 LINK_GAP_S, LINK_DISTANCE, LINK_DISTANCE_S, LINK_SIZE = 3.0, 0.3, 0.17, 0.27
 AT_ONCE = 256  # frames of a block
-LINK_AT_ONCE = 100_000  # pairs looked at together, for the sake of memory
+LINK_AT_ONCE = 20_000  # pairs looked at together, for the sake of memory
 LEAST_LOOK = 0.2  # least probability that two tracklets look the same
 GAP_COST = 0.3  # a link is worth exp(-GAP_COST * seconds) less
 
@@ -51,7 +50,7 @@ class Linker:
         self._times = array("d")
         self._shift = np.zeros(2)  # from the newest frame's places to those of the first
         self._shifts = array("d")  # the same of all frames, x and y in turn
-        self._parts: list[tuple[Any, ...]] = []  # columns of `Path` but the times: blocks of many frames, then frames
+        self._parts: list[tuple[Any, ...]] = []  # what `_path` needs: blocks of many frames, then frames
         self._loose = 0  # frames among them
 
     def add(self, detections: Detections, time_s: float, frame: Frame | None = None) -> None:
@@ -72,10 +71,9 @@ class Linker:
             self._shift = self._shift - (cues.motion @ (*centre, 1.0) - centre)
         ids, scores = self._tracker.assigned
         taken = np.flatnonzero(ids)
-        boxes = xyxy_to_cxcywh(found.boxes[taken].astype(np.float64))
-        boxes[:, :2] += self._shift
         number = np.full(len(taken), len(self._times))
-        self._parts.append((ids[taken], number, boxes, scores[taken], found.scores[taken], found.class_ids[taken]))
+        part = (ids[taken], number, found.boxes[taken], scores[taken], found.scores[taken], found.class_ids[taken])
+        self._parts.append(part)
         self._times.append(time_s)
         self._shifts.extend(self._shift.tolist())
         self._pack()
@@ -94,26 +92,27 @@ class Linker:
         if not self._times:
             return
         times, shifts = np.array(self._times), np.array(self._shifts).reshape(-1, 2)
-        ids, frames, boxes, scores, raw, class_ids = map(np.concatenate, zip(*self._parts, strict=True))
-        path = Path(ids, frames, times[frames], boxes, scores, raw, class_ids)
-        path = path[np.lexsort((path.frames, path.ids))]
+        path = self._path(times, shifts)
         if len(path.ids):
             path = split(path)
             path = _joined(path, _links(path, self._looks, self._settings))
             path = _worthy(self._settings, path)
-        yield from _frames(self._settings, path, times, shifts)
+        full = _filled(self._settings, path, times)
+        del path  # it would be kept until the last frame
+        yield from by_frame(*full, times, shifts)
 
+    def _path(self, times: Array, shifts: Array) -> Path:
+        """All that was taken. One column after the other is sorted: all at once would take twice the memory."""
 
-def link(settings: SteadySettings, frames: Iterable[tuple[Detections, float]]) -> Iterator[Tracks]:
-    """Tracks of every frame, from the detections and times (seconds, never decreasing) of all; see `Linker`.
+        def column(place: int) -> Any:
+            return np.concatenate([part[place] for part in self._parts])
 
-    Raises:
-        ValueError: a time lies before the one before it.
-    """
-    linker = Linker(settings)
-    for found, time_s in frames:
-        linker.add(found, time_s)
-    yield from linker.tracks()
+        ids, frames = column(0), column(1)
+        order = np.lexsort((frames, ids))
+        ids, frames = ids[order], frames[order]
+        boxes = xyxy_to_cxcywh(column(2)[order].astype(np.float64))
+        boxes[:, :2] += shifts[frames]
+        return Path(ids, frames, times[frames], boxes, *(column(place)[order] for place in (3, 4, 5)))
 
 
 def _links(path: Path, looks: Looks, settings: SteadySettings) -> tuple[Ids, Ids]:
@@ -200,6 +199,16 @@ def _worthy(settings: SteadySettings, path: Path) -> Path:
 
 def _filled(settings: SteadySettings, path: Path, times: Array) -> tuple[Path, Array, Mask]:
     """The path with its gaps of at most `offline_gap_s` filled; the time since a sight (N,) and which rows are one."""
+    if not len(path.ids):
+        return path, np.zeros(0), np.zeros(0, np.bool_)
+    parts = [_filled_block(settings, path[rows], times) for rows in path.blocks()]
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    *full, since, detected = columns
+    return Path(*full), since, detected
+
+
+def _filled_block(settings: SteadySettings, path: Path, times: Array) -> tuple[Any, ...]:
+    """Of some whole tracks the columns of `Path`, then the time since a sight and which rows are one."""
     smooth, speeds = smoothed(path)
     missing = np.diff(path.frames, append=path.frames[-1:]) - 1
     gap_s = np.diff(path.times, append=path.times[-1:])
@@ -222,25 +231,4 @@ def _filled(settings: SteadySettings, path: Path, times: Array) -> tuple[Path, A
     boxes[detected] = share * smooth + (1 - share) * path.boxes
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 1.0)
     full = path[source]
-    return Path(full.ids, frames, times[frames], boxes, full.scores, full.raw, full.class_ids), since, detected
-
-
-def _frames(settings: SteadySettings, path: Path, times: Array, shifts: Array) -> Iterator[Tracks]:
-    """Tracks frame by frame, ids from 1 in the order of appearance."""
-    if not len(path.ids):
-        for _ in times:
-            yield Tracks.empty()
-        return
-    full, since, detected = _filled(settings, path, times)
-    order = np.lexsort((full.ids, full.frames))
-    full, missed, state = full[order], since[order].astype(np.float32), np.where(detected[order], CONFIRMED, LOST)
-    full.boxes[:, :2] -= shifts[full.frames]
-    xyxy = cxcywh_to_xyxy(full.boxes).astype(np.float32)
-    names, first, places = np.unique(full.ids, return_index=True, return_inverse=True)
-    number = np.empty(len(names), np.int64)
-    number[np.argsort(first, kind="stable")] = np.arange(1, len(names) + 1)
-    ids, state = number[places], state.astype(np.int64)
-    edges = full.frames.searchsorted(np.arange(len(times) + 1))
-    for begin, end in pairwise(edges.tolist()):
-        rows = slice(begin, end)
-        yield Tracks(ids[rows], xyxy[rows], full.raw[rows], full.class_ids[rows], missed[rows], state[rows])
+    return full.ids, frames, times[frames], boxes, full.scores, full.raw, full.class_ids, since, detected

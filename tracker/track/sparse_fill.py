@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-
 import numpy as np
 
 from tracker.boxes import cxcywh_to_xyxy
-from tracker.structures import CONFIRMED, LOST, Tracks
 from tracker.track.associate import overlaps
 from tracker.track.tracklets import SHORTEST_S, Array, Mask, Path
 
@@ -39,26 +35,6 @@ def filled(path: Path, times: Array, longest: int) -> tuple[Path, Array, Mask]:
     full = Path(full.ids, frames, times[frames], boxes, full.scores, full.raw, full.class_ids)
     free = ~_taken(full, seen)
     return full[free], since[free], seen[free]
-
-
-def pictures(full: Path, since: Array, seen: Mask, times: Array, shifts: Array) -> Iterator[Tracks]:
-    """Tracks picture by picture, ids from 1 in the order of appearance.
-
-    since, seen: see `filled`. shifts: (F, 2) from a picture's places to those of the path.
-    """
-    order = np.lexsort((full.ids, full.frames))
-    full, missed, state = full[order], since[order].astype(np.float32), np.where(seen[order], CONFIRMED, LOST)
-    boxes = full.boxes.copy()
-    boxes[:, :2] -= shifts[full.frames]
-    xyxy = cxcywh_to_xyxy(boxes).astype(np.float32)
-    names, first, places = np.unique(full.ids, return_index=True, return_inverse=True)
-    number = np.empty(len(names), np.int64)
-    number[np.argsort(first, kind="stable")] = np.arange(1, len(names) + 1)
-    ids, state = number[places], state.astype(np.int64)
-    edges = full.frames.searchsorted(np.arange(len(times) + 1))
-    for begin, end in pairwise(edges.tolist()):
-        rows = slice(begin, end)
-        yield Tracks(ids[rows], xyxy[rows], full.raw[rows], full.class_ids[rows], missed[rows], state[rows])
 
 
 def _taken(full: Path, seen: Mask) -> Mask:

@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -27,13 +27,13 @@ from tracker.track.looks import Vectors
 from tracker.track.scene import perspective
 from tracker.track.sparse import observer_of
 from tracker.track.sparse_chains import best_chains, heads, standing
-from tracker.track.sparse_fill import filled, pictures
+from tracker.track.sparse_fill import filled
 from tracker.track.sparse_gain import SHORTEST_S, Array, Sights, candidates, gains, room
 from tracker.track.sparse_looks import chances, look_odds, products_of_others
 from tracker.track.sparse_scores import LinkedScores, together
 from tracker.track.steady import Steady
 from tracker.track.table import SLACK_S, usable
-from tracker.track.tracklets import Mask, Path
+from tracker.track.tracklets import Mask, Path, by_frame
 
 ROUNDS = 2  # of linking; the second with the speeds that the first found
 AT_ONCE = 200_000  # pairs looked at together, for the sake of memory
@@ -93,7 +93,7 @@ class SparseLinker:
             path = path.named(heads(before))
             path = path.named(standing(path, self._settings.remember))
             path = _real(path, self._settings)
-        yield from pictures(*filled(path, times, self._settings.remember), times, shifts)
+        yield from by_frame(*filled(path, times, self._settings.remember), times, shifts)
 
     def _sights(self, times: Array, shifts: Array) -> Path:
         """All detections, each a track of its own, in order of time."""
@@ -156,18 +156,6 @@ class SparseLinker:
             products[some] = np.einsum("kd,kd->k", vectors[rows[some]], vectors[columns[some]])
         products[~(seen[rows] & seen[columns])] = np.nan
         return products
-
-
-def link_sparse(settings: SparseSettings, frames: Iterable[tuple[Detections, float]]) -> Iterator[Tracks]:
-    """Tracks of every picture, from the detections and times (seconds, never decreasing) of all; see `SparseLinker`.
-
-    Raises:
-        ValueError: a time lies before the one before it.
-    """
-    linker = SparseLinker(settings)
-    for found, time_s in frames:
-        linker.add(found, time_s)
-    yield from linker.tracks()
 
 
 def _pairs(path: Path, times: list[float], settings: SparseSettings) -> Iterator[tuple[Ids, Ids]]:

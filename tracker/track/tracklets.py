@@ -7,13 +7,16 @@ equations for all tracklets.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from tracker.structures import Ids
+from tracker.boxes import cxcywh_to_xyxy
+from tracker.structures import CONFIRMED, LOST, Ids, Tracks
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -23,6 +26,7 @@ FIRST_SPEED = 2.0  # deviation of a tracklet's first velocity, box heights a sec
 CENTRE_NOISE, CENTRE_AGITATION = 0.064, 1.7  # deviation of a measurement (heights), variance of acceleration
 SIZE_NOISE, SIZE_AGITATION = 0.018, 0.044
 FARTHEST, FASTEST, SIZE_JUMP = 1.0, 4.0, 0.8  # box heights, heights a second, logarithm of heights: no object does more
+ROWS_AT_ONCE, FRAMES_AT_ONCE = 8192, 1024  # worked on together, for the sake of memory
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,20 @@ class Path:
     raw: NDArray[np.float32]
     class_ids: Ids
 
-    def __getitem__(self, rows: NDArray[np.int64] | Mask) -> Path:
-        """The rows of a mask or an index array."""
+    def __getitem__(self, rows: NDArray[np.int64] | Mask | slice) -> Path:
+        """The rows of a mask, an index array or a slice; those of a slice are not copied."""
         return Path(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     @property
     def starts(self) -> Ids:
         """(T,) the first row of each tracklet."""
         return np.flatnonzero(np.diff(self.ids, prepend=-1))
+
+    def blocks(self) -> Iterator[slice]:
+        """Rows of whole tracklets, some ROWS_AT_ONCE at a time."""
+        bounds = np.append(self.starts, len(self.ids))
+        edges = bounds[bounds.searchsorted(np.arange(0, len(self.ids) + ROWS_AT_ONCE, ROWS_AT_ONCE).clip(0, bounds[-1]))]
+        return (slice(begin, end) for begin, end in pairwise(np.unique(edges).tolist()))
 
     def named(self, ids: Ids) -> Path:
         """The same detections under other ids (N,), put in order."""
@@ -80,11 +90,13 @@ def split(path: Path) -> Path:
 def smoothed(path: Path) -> tuple[Array, Array]:
     """Smoothed boxes (N, 4) cx, cy, w, h and their velocities (N, 4) a second."""
     boxes, speeds = np.empty_like(path.boxes), np.empty_like(path.boxes)
-    for side, noise, agitation in (
-        (slice(0, 2), CENTRE_NOISE, CENTRE_AGITATION),
-        (slice(2, 4), SIZE_NOISE, SIZE_AGITATION),
-    ):
-        boxes[:, side], speeds[:, side] = posterior(path, path.boxes[:, side], noise, agitation)
+    for rows in path.blocks():
+        part = path[rows]
+        for side, noise, agitation in (
+            (slice(0, 2), CENTRE_NOISE, CENTRE_AGITATION),
+            (slice(2, 4), SIZE_NOISE, SIZE_AGITATION),
+        ):
+            boxes[rows, side], speeds[rows, side] = posterior(part, part.boxes[:, side], noise, agitation)
     return boxes, speeds
 
 
@@ -115,3 +127,33 @@ def posterior(path: Path, measured: Array, noise: float, agitation: float) -> tu
     bands[3, k] += cross  # place and next velocity
     solved = solveh_banded(bands, right, lower=True, overwrite_ab=True, overwrite_b=True, check_finite=False)
     return solved[::2], solved[1::2]
+
+
+def by_frame(full: Path, since: Array, seen: Mask, times: Array, shifts: Array) -> Iterator[Tracks]:
+    """Tracks frame by frame, ids from 1 in the order of appearance.
+
+    since: (N,) seconds since the last sight. seen: (N,) whether the row is one. times: (F,) of all frames, seconds.
+    shifts: (F, 2) from a frame's places to those of the path.
+    """
+    order = np.lexsort((full.ids, full.frames))
+    edges = full.frames[order].searchsorted(np.arange(len(times) + 1))
+    numbers = _by_appearance(full.ids[order])
+    for first in range(0, len(times), FRAMES_AT_ONCE):
+        bounds = edges[first : first + FRAMES_AT_ONCE + 1]
+        block = slice(int(bounds[0]), int(bounds[-1]))
+        rows, ids = order[block], numbers[block]
+        part, missed = full[rows], since[rows].astype(np.float32)
+        state = np.where(seen[rows], CONFIRMED, LOST).astype(np.int64)
+        part.boxes[:, :2] -= shifts[part.frames]
+        xyxy = cxcywh_to_xyxy(part.boxes).astype(np.float32)
+        for begin, end in pairwise((bounds - bounds[0]).tolist()):
+            here = slice(begin, end)
+            yield Tracks(ids[here], xyxy[here], part.raw[here], part.class_ids[here], missed[here], state[here])
+
+
+def _by_appearance(ids: Ids) -> Ids:
+    """Numbers (N,) from 1 in place of the ids, in the order in which they first come."""
+    names, first, places = np.unique(ids, return_index=True, return_inverse=True)
+    number = np.empty(len(names), np.int64)
+    number[np.argsort(first, kind="stable")] = np.arange(1, len(names) + 1)
+    return number[places]

@@ -118,8 +118,9 @@ class Site:
         return self.changes
 
     def up(self) -> Site:
-        """Wait until all cameras are."""
+        """Wait until all cameras are, and have a result: before that a slate is shown, which is not painted."""
         wait_for(lambda: all(each["state"] == "up" for each in self.supervisor.status()["cameras"].values()))
+        wait_for(lambda: all(map(self.supervisor.latest, self.supervisor.status()["cameras"])))
         return self
 
     def ask(
