@@ -216,7 +216,7 @@ def test_bad_input_is_one_clear_line_and_exit_2(case: str, clip: Path, tmp_path:
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("tracker: ") and part in last, done.stderr
-    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 4
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 5
     assert set(tmp_path.iterdir()) - before == made, "bad input must leave nothing behind"
 
 

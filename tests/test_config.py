@@ -9,6 +9,7 @@ import yaml
 
 from tracker.config import (
     DEFAULT_TRACKER,
+    TIMELAPSE,
     TRACKERS,
     ByteTrackSettings,
     OcSortSettings,
@@ -40,6 +41,10 @@ def test_assignments_are_yaml() -> None:
         ({"tracker.max_lost_s": -1}, "'tracker.max_lost_s': input should be greater than or equal to 0, got -1"),
         ({"detect.score": "high"}, "'detect.score'.*valid number.*'high'"),
         ({"detect.runtime": "tensorflow"}, "'detect.runtime'.*'openvino'"),
+        ({"detect.tiles": "10x2"}, r"'detect\.tiles': .*auto.*, got '10x2'"),
+        ({"detect.tiles": "1x1"}, r"'detect\.tiles': .*, got '1x1'"),
+        ({"detect.tiles": True}, r"'detect\.tiles': .*, got 'on'"),
+        ({"detect.flip": "both"}, r"'detect\.flip': .*, got 'both'"),
         ({"tracker.name": "sorted"}, "'tracker.name': no tracker 'sorted', did you mean 'sort'"),
         ({"tracker.name": "x"}, "'tracker.name'.*known are sort, bytetrack, ocsort, steady"),
         ({"tracker.name": ["sort"]}, "'tracker.name': no tracker"),
@@ -51,6 +56,11 @@ def test_assignments_are_yaml() -> None:
 def test_errors_say_what_to_do(overrides, message) -> None:
     with pytest.raises(ConfigError, match=message):
         make_settings(None, overrides)
+
+
+@pytest.mark.parametrize(("text", "tiles"), [("off", "off"), ("auto", "auto"), ("3x2", "3x2"), ("1x4", "1x4")])
+def test_tiles_as_yaml_reads_them(text: str, tiles: str) -> None:
+    assert make_settings(None, parse_assignments((f"detect.tiles={text}",))).detect.tiles == tiles
 
 
 @pytest.mark.parametrize("text", ["tracker.max_lost_s", "=", "detect.classes=[a"])
@@ -83,6 +93,10 @@ def test_the_archive_file_can_be_read_and_says_something_else_than_the_defaults(
     assert settings.tracker.name == "steady"
     for section in ("detect", "tracker", "write"):
         assert getattr(settings, section) != getattr(defaults, section)
+
+
+def test_the_time_lapse_file_is_what_the_mode_sets() -> None:
+    assert make_settings(CONFIGS / "timelapse.yaml", {}) == make_settings(None, {}, TIMELAPSE) != Settings()
 
 
 @pytest.mark.parametrize("name", TRACKERS)

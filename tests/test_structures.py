@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from tests.fakes import detections
-from tracker.structures import Detections, Frame, Tracks
+from tracker.structures import Detections, Frame, StreamInfo, Tracks
 
 
 @pytest.mark.parametrize(
@@ -60,3 +63,14 @@ def test_a_frame_makes_its_bgr_once() -> None:
 def test_a_frame_without_place_or_time_is_refused(index: int, time_s: float) -> None:
     with pytest.raises(ValueError, match="index >= 0 and time_s >= 0"):
         Frame.from_bgr(index, time_s, np.zeros((2, 2, 3), np.uint8))
+
+
+def test_the_beginning_of_a_stream_is_in_utc_or_not_known() -> None:
+    """A date without a zone, or with another one, would be drawn and written hours off."""
+    known = {"name": "x", "width": 6, "height": 4, "frame_rate": Fraction(1), "frame_count": None, "live": False}
+    assert StreamInfo(**known).began is None
+    moment = datetime(2024, 1, 31, 23, 59, 59, tzinfo=timezone.utc)
+    assert StreamInfo(**known, began=moment).began == moment
+    for wrong in (moment.replace(tzinfo=None), moment.astimezone(timezone(timedelta(hours=1)))):
+        with pytest.raises(ValueError, match="began must be in UTC"):
+            StreamInfo(**known, began=wrong)

@@ -51,6 +51,12 @@ class DetectSettings(Section):
     fused: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="letterbox, colours and suppression in the graph; auto: on a GPU"
     )
+    tiles: Annotated[str, BeforeValidator(_switch)] = Field(
+        "off",
+        pattern=r"^(off|auto|[2-9]x[1-9]|1x[2-9])$",
+        description="columns x rows of overlapping tiles looked at besides the whole picture, 3x2; auto: by its size",
+    )
+    flip: bool = Field(False, description="look at the mirrored picture too; twice the time")
 
 
 class SortSettings(Section):
@@ -157,6 +163,13 @@ TRACKERS: dict[str, type[TrackerSettings]] = {
     "sparse": SparseSettings,
 }
 DEFAULT_TRACKER = "steady"
+TIMELAPSE: dict[str, Any] = {
+    "tracker.name": "sparse",
+    "detect.score": 0.15,
+    "write.trail_s": 0,
+}
+"""Settings of time-lapse that differ from the defaults: weak detections too, since the association of all pictures
+tells what holds from what flickers; no trails between pictures that are minutes apart."""
 
 
 def default_tracker() -> TrackerSettings:

@@ -6,6 +6,7 @@ Row i of each array is one object. Everything is checked when made; nothing foun
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ class StreamInfo:
         live: frames come by themselves and cannot be had again.
         codec: name of the decoder, for the banner.
         pixel_aspect: width of a pixel by its height.
+        began: the world's time at time_s 0, with the zone UTC: in UTC where the source says its zone, else as the
+            camera's clock went. None where nobody knows.
     """
 
     name: str
@@ -67,6 +70,12 @@ class StreamInfo:
     live: bool
     codec: str = ""
     pixel_aspect: Fraction = Fraction(1)
+    began: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Check."""
+        if self.began is not None and self.began.utcoffset() != timedelta(0):
+            raise ValueError(f"began must be in UTC, got {self.began!r}")
 
 
 @dataclass(frozen=True)

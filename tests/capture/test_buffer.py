@@ -198,3 +198,27 @@ def test_no_thread_stays_behind(tmp_path: Path) -> None:
     for thread in set(threading.enumerate()) - before:
         thread.join(10)  # a machine that has much to do ends them late
     assert set(threading.enumerate()) <= before
+
+
+def test_what_was_peeked_at_is_delivered_all_the_same() -> None:
+    with source_of(Fake(count=5)) as source:
+        assert [frame.index for frame in source.peek(3, 5.0)] == [0, 1, 2]
+        assert [frame.index for frame in source.peek(2, 5.0)] == [0, 1, 2]
+        assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
+    with source_of(Fake(count=2)) as source:
+        assert len(source.peek(3, 5.0)) == 2
+        assert len(list(source)) == 2
+
+
+def test_peeking_does_not_wait_for_ever() -> None:
+    fake = Fake(count=3, live=True)
+    fake.hang_at = 1
+    with source_of(fake) as source:
+        assert [frame.index for frame in source.peek(3, 0.1)] == [0]
+        fake.hang.set()
+        assert [frame.index for frame in source] == [0, 1, 2]
+
+
+def test_what_a_peeked_source_raises_is_raised() -> None:
+    with source_of(Fake(count=1, error=SourceLost("gone"))) as source, pytest.raises(SourceLost):
+        source.peek(3, 5.0)

@@ -52,8 +52,12 @@ def picture(suffix: str) -> bytes:
 
 
 def jpeg(block: bytes) -> bytes:
+    """A picture with EXIF."""
+    return with_exif(picture(".jpg"), block)
+
+
+def with_exif(data: bytes, block: bytes) -> bytes:
     """EXIF goes between JFIF and the rest, as many cameras have it."""
-    data = picture(".jpg")
     after = 4 + struct.unpack_from(">H", data, 4)[0]
     segment = b"Exif\0\0" + block
     return data[:after] + b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment + data[after:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.capture.clips import flat, read_shade
+from tests.capture.test_exif import ORIGINAL, tiff, with_exif
 from tracker.capture import open_source
 from tracker.capture.images import MOST_NAMED
 from tracker.errors import SourceError
@@ -165,3 +167,44 @@ def test_pictures_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.Monkey
     with open_source(str(tmp_path), read_ahead=3) as source:
         next(iter(source))
     assert len(seen) <= 6
+
+
+def taken(path: Path, index: int, seconds: float | None) -> None:
+    """A picture of one shade, taken so many seconds after noon; None: it does not say."""
+    tags = {}
+    if seconds is not None:
+        moment = datetime(2024, 6, 1, 12, tzinfo=timezone.utc) + timedelta(seconds=seconds)
+        tags[ORIGINAL] = moment.strftime("%Y:%m:%d %H:%M:%S")
+    path.write_bytes(with_exif(cv2.imencode(".jpg", flat(index, (24, 16)))[1].tobytes(), tiff(tags)))
+
+
+def test_true_times_and_their_order_where_they_are_wanted(tmp_path: Path) -> None:
+    """A counter that began anew, a picture twice, one that is damaged: all is as the world went."""
+    for name, index, seconds in (("9.jpg", 0, 0), ("10.jpg", 1, 60), ("1.jpg", 2, 120), ("2.jpg", 3, 300)):
+        taken(tmp_path / name, index, seconds)
+    (tmp_path / "2.jpg.copy.jpg").write_bytes((tmp_path / "2.jpg").read_bytes())
+    damaged = (tmp_path / "10.jpg").read_bytes()
+    (tmp_path / "10.jpg").write_bytes(damaged[:150])
+    with open_source(str(tmp_path), timed=True) as source:
+        frames = list(source)
+        info, pictures = source.info, source.pictures
+    assert [(frame.file, frame.index, frame.time_s, frame.duration_s) for frame in frames] == [
+        ("9.jpg", 0, 0, 60), ("1.jpg", 2, 120, 180), ("2.jpg", 3, 300, 60)
+    ]  # fmt: skip
+    assert info.frame_rate is None and info.frame_count == 4
+    assert info.began == datetime(2024, 6, 1, 12, tzinfo=timezone.utc)
+    assert pictures is not None and pictures.origin == "EXIF"
+    assert source.dropped == {"duplicate": 1, "unreadable": 1}
+    said = "\n".join(source.warnings)
+    assert "order of the names" in said and "twice" in said and "'10.jpg' cannot be read" in said
+    with open_source(str(tmp_path)) as source:
+        assert [frame.time_s for frame in source] == [0.0, 0.04, 0.08, 0.12]
+        assert source.info.began is None
+
+
+def test_an_interval_outweighs_what_pictures_say(tmp_path: Path) -> None:
+    for index in range(3):
+        taken(tmp_path / f"{index}.jpg", index, 60 * index)
+    with open_source(str(tmp_path), timed=True, interval_s=3.5) as source:
+        assert [(frame.time_s, frame.duration_s) for frame in source] == [(0, 3.5), (3.5, 3.5), (7.0, 3.5)]
+        assert source.info.frame_rate == Fraction(2, 7)

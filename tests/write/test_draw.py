@@ -153,6 +153,15 @@ def test_time_may_go_back() -> None:
     assert not drawn(canvas(), overlay, tracks((20, 100, 40, 150, 0.9, 0)), 0.0)[:, 60:].any()
 
 
+def test_the_size_may_change() -> None:
+    """Pictures of a folder: trails of a larger one would lie outside of the next."""
+    overlay = Overlay(NAMES, labels=False, panel=False)
+    for step in range(4):
+        overlay.draw(canvas(640, 480), tracks((600 - step, 400, 620 - step, 470, 0.9, 0)), step / 5)
+    changed = drawn(canvas(), overlay, tracks((20, 100, 40, 150, 0.9, 0)), 0.8)
+    assert not changed[:, 60:].any()
+
+
 def test_memory_stays_bounded() -> None:
     """A camera runs for months and ids only grow."""
     overlay = Overlay(NAMES)

@@ -13,7 +13,15 @@ import pytest
 from tests.write.scenes import detections, gray_frame, info, tracks
 from tracker.errors import OutputError, WriteError
 from tracker.structures import Detections, Tracks
-from tracker.write import CocoDetections, JsonLinesDetections, JsonLinesWriter, MotWriter, VideoSink, partial_path
+from tracker.write import (
+    CocoDetections,
+    JsonLinesDetections,
+    JsonLinesWriter,
+    MotWriter,
+    StaysWriter,
+    VideoSink,
+    partial_path,
+)
 
 NAMES = ("person", "bicycle", "Straßenbahn")
 TWO = ((10.126, 20, 30.5, 60.25, 0.91234, 0), (1, 2, 3, 4, 0.5, 2))
@@ -109,6 +117,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "o.txt": MotWriter,
     "o.jsonl": lambda path, **more: JsonLinesWriter(path, NAMES, **more),
     "o.json": CocoDetections,
+    "o.csv": lambda path, **more: StaysWriter(path, NAMES, **more),
     "o.mp4": lambda path, **more: VideoSink(path, info(), **more),
 }
 

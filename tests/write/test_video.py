@@ -263,3 +263,50 @@ def test_an_encoder_that_cannot_be_opened_is_one_line_and_leaves_nothing(tmp_pat
             assert next(container.decode(video=0)).width == 320
     with pytest.raises(WriteError, match="nonsense is no video encoder here"):
         VideoSink(tmp_path / "p.mp4", info(), options=VideoOptions(encoder="nonsense")).write(frame, Tracks.empty())
+
+
+@pytest.mark.parametrize("rate", [Fraction(5), Fraction(30000, 1001), Fraction(1, 2)])
+@pytest.mark.parametrize("source_rate", [Fraction(30), None])
+def test_output_rate(tmp_path: Path, rate: Fraction, source_rate: Fraction | None) -> None:
+    """A picture a minute, one after a night, two of one moment: each stands as long as the others."""
+    times = [0.0, 60.0, 60.0, 120.5, 36000.0]
+    frames = [gray_frame(index, time_s, 60.0) for index, time_s in enumerate(times)]
+    write(tmp_path / "o.mp4", frames, source_rate, options=VideoOptions(output_rate=rate))
+    read, numbers, duration = read_back(tmp_path / "o.mp4")
+    assert numbers == [0, 1, 2, 3, 4]
+    assert read == pytest.approx([float(index / rate) for index in range(5)], abs=1e-9)
+    assert duration == pytest.approx(float(5 / rate), abs=1e-6)
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        assert container.streams.video[0].average_rate == rate
+
+
+def test_a_player_can_start_every_two_seconds_of_the_output(tmp_path: Path) -> None:
+    """Counted in frames of the output: by those of the source it would be every 12 seconds."""
+    frames = [gray_frame(index, index / 30) for index in range(25)]
+    write(tmp_path / "o.mp4", frames, options=VideoOptions(output_rate=Fraction(5)))
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.is_keyframe and packet.pts is not None]
+        assert [float(packet.pts * packet.time_base) for packet in packets] == [0.0, 2.0, 4.0]
+
+
+def test_trails_are_those_of_the_video_that_is_shown(tmp_path: Path) -> None:
+    """With a second of trail and a picture a minute there would never be one."""
+    changed = []
+    for rate in (None, Fraction(5)):
+        options, overlay = VideoOptions(crf=1, output_rate=rate), Overlay(("person",), labels=False)
+        sink = VideoSink(tmp_path / f"{rate is None}.mp4", info(), overlay, options=options)
+        for index in range(3):
+            frame = gray_frame(0, 60.0 * index, 60.0)
+            sink.write(frame, tracks((10 + 40 * index, 30, 20 + 40 * index, 60, 0.9, 0), first_id=10))
+        sink.close()
+        with av.open(str(tmp_path / f"{rate is None}.mp4")) as container:
+            last = luma_of(list(container.decode(video=0))[-1]).astype(int)
+        changed.append(np.abs(last - luma_of(frame.picture))[40:, 30:80].max())
+    assert changed[0] < 12 < changed[1]
+
+
+@pytest.mark.parametrize("rate", [Fraction(0), Fraction(-5), Fraction(1, 10**6), Fraction(10**6)])
+def test_impossible_output_rates(rate: Fraction) -> None:
+    """They would divide by zero, or make a file that no player opens."""
+    with pytest.raises(ValueError, match="output_rate must be between"):
+        VideoOptions(output_rate=rate)

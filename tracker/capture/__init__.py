@@ -7,7 +7,7 @@ from tracker.capture.halt import Halt
 from tracker.capture.loss import LossError, Patience
 from tracker.capture.masking import mask_credentials
 from tracker.capture.report import Report
-from tracker.capture.sources import camera_reader, open_source
+from tracker.capture.sources import camera_reader, local_path, open_source
 
 __all__ = [
     "Access",
@@ -19,6 +19,7 @@ __all__ = [
     "Report",
     "Source",
     "camera_reader",
+    "local_path",
     "mask_credentials",
     "open_source",
     "split_credentials",

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from time import perf_counter
+from fractions import Fraction
+from time import monotonic, perf_counter
 from types import TracebackType
 from typing import Protocol
 
 from tracker.capture.halt import SLICE_S, Halt
 from tracker.capture.report import Report
+from tracker.capture.taken import PictureTimes
 from tracker.errors import Interrupted
 from tracker.structures import Frame, StreamInfo
 
@@ -80,8 +82,8 @@ class Channel:
         with self._changed:
             self._changed.notify_all()
 
-    def ready(self, overdue: Callable[[], Exception | None]) -> bool:
-        """Wait for a frame; False where there is none to come.
+    def ready(self, overdue: Callable[[], Exception | None], until_s: float = math.inf) -> bool:
+        """Wait for a frame; False where there is none to come, or none by `until_s` (`monotonic`).
 
         Raises:
             What the reader raised, after all the frames before it; or what `overdue` gives.
@@ -97,7 +99,10 @@ class Channel:
                 late = overdue()
                 if late is not None:
                     raise late
-                self._changed.wait(SLICE_S)
+                left_s = until_s - monotonic()
+                if left_s <= 0:
+                    return False
+                self._changed.wait(min(SLICE_S, left_s))
         return False
 
     def get(self, overdue: Callable[[], Exception | None]) -> Frame | None:
@@ -119,7 +124,7 @@ class Source:
 
     def __init__(
         self, reader: Reader, halt: Halt, *, depth: int = 8, live_depth: int = 2, duration_s: float | None = None,
-        observe: Observe = lambda stage, seconds: None,
+        interval_s: float | None = None, observe: Observe = lambda stage, seconds: None,
     ) -> None:  # fmt: skip
         """Start reading.
 
@@ -129,16 +134,18 @@ class Source:
             depth: frames read ahead.
             live_depth: the same for a live source: more of them would only be older.
             duration_s: frames from this time on are not delivered.
+            interval_s: seconds between frames, in place of what the source says.
             observe: told the seconds of stage "grab" of each frame.
         """
         self.report = reader.report
         self._reader = reader
         self._halt = halt
-        self._duration_s = duration_s
+        self._duration_s, self._interval_s = duration_s, interval_s
+        self._held: deque[Frame] = deque()
         self._channel = Channel(reader.report, self._halt)
         self._thread = threading.Thread(
-            target=_pump, args=(reader, self._channel, self._halt, (depth, live_depth), duration_s, observe),
-            name=f"read {reader.name}", daemon=True,
+            target=_pump, name=f"read {reader.name}", daemon=True,
+            args=(reader, self._channel, self._halt, (depth, live_depth), duration_s, interval_s, observe),
         )  # fmt: skip
         # A source that is forgotten ends its thread. What is handed over here must not refer to the source.
         self._finalizer = weakref.finalize(self, _end, self._halt, self._channel)
@@ -162,6 +169,8 @@ class Source:
         info = self._reader.info
         if info is None:
             raise RuntimeError("a reader must know its stream by the first frame")
+        if self._interval_s is not None:
+            info = replace(info, frame_rate=1 / Fraction(self._interval_s).limit_denominator(1000))
         if self._duration_s is not None and info.frame_rate and info.frame_count:
             return replace(info, frame_count=math.ceil(min(info.frame_count, self._duration_s * info.frame_rate)))
         return info
@@ -170,6 +179,25 @@ class Source:
     def varied(self) -> bool:
         """Whether the pictures may be of many sizes, as those of a folder."""
         return bool(getattr(self._reader, "varied", False))
+
+    @property
+    def pictures(self) -> PictureTimes | None:
+        """Of a folder: its pictures and when they were taken, as far as that is known."""
+        found: PictureTimes | None = getattr(self._reader, "pictures", None)
+        return found
+
+    def peek(self, most: int, within_s: float) -> list[Frame]:
+        """The next frames, at most `most` and those that come in `within_s` seconds. Iterating gives them again.
+
+        Raises:
+            What the reader raises.
+        """
+        until_s = monotonic() + within_s
+        while len(self._held) < most and self._channel.ready(self._reader.overdue, until_s):
+            frame = self._channel.get(self._reader.overdue)
+            if frame is not None:
+                self._held.append(frame)
+        return list(self._held)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -193,6 +221,8 @@ class Source:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, as `FrameSource` has it."""
+        while self._held:
+            yield self._held.popleft()
         while (frame := self._channel.get(self._reader.overdue)) is not None:
             yield frame
 
@@ -223,16 +253,23 @@ def _end(halt: Halt, channel: Channel) -> None:
     channel.wake()
 
 
+def _at(frame: Frame, interval_s: float) -> Frame:
+    """The frame at its place in a series of one frame every `interval_s` seconds."""
+    return replace(frame, time_s=frame.index * interval_s, duration_s=interval_s)
+
+
 def _pump(
-    reader: Reader, channel: Channel, halt: Halt, depths: tuple[int, int], duration_s: float | None, observe: Observe
+    reader: Reader, channel: Channel, halt: Halt, depths: tuple[int, int], duration_s: float | None,
+    interval_s: float | None, observe: Observe,
 ) -> None:  # fmt: skip
     """The reader's thread."""
     error: BaseException | None = None
     try:
         with closing(reader.frames(halt)) as frames:
             began = perf_counter()
-            for frame in frames:
+            for read in frames:
                 observe("grab", perf_counter() - began)
+                frame = read if interval_s is None else _at(read, interval_s)
                 if duration_s is not None and frame.time_s >= duration_s:
                     break
                 if not channel.put(frame, depths[reader.live], drop_oldest=reader.live):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import gc
 import logging
+import math
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from fractions import Fraction
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +36,9 @@ MOST_FAILED_READS = 1000
 
 QUIET = -8
 """FFmpeg's level without any message."""
+
+LONGEST_DELAY = 64
+"""Pictures that a decoder keeps back at most, for their order and for its threads."""
 
 Lines = list[tuple[int, str, str]]
 
@@ -229,16 +235,25 @@ def good_packets(
 def pictures(stream: VideoStream, packets: Iterable[Any], report: Report) -> Generator[av.VideoFrame, None, None]:
     """Pictures of `packets` in the order of showing. What cannot be decoded is counted and passed over."""
     context = stream.codec_context
-    sent, before = 0, report.decoded + report.decode_errors
+    sent, before, newest = 0, report.decoded + report.decode_errors, -math.inf
+    last: deque[int] = deque(maxlen=LONGEST_DELAY)  # PTS of packets
     try:
-        for packet in packets:
-            sent += not packet.is_discard
-            yield from _decode(stream, packet, report)
-        yield from _decode(stream, None, report)
+        for packet in chain(packets, (None,)):
+            if packet is not None and not packet.is_discard:
+                sent += 1
+                last.extend(() if packet.pts is None else (packet.pts,))
+            for picture in _decode(stream, packet, report):
+                newest = max(newest, math.inf if picture.pts is None else picture.pts)
+                yield picture
+        lost = sent - (report.decoded + report.decode_errors - before)
+        unseen = sum(pts > newest for pts in last)
         if report.decode_errors:
             # PyAV gives up draining at the first picture that fails; those behind it are lost without a word.
-            lost = sent - (report.decoded + report.decode_errors - before)
             report.decode_errors += max(0, min(lost, context.thread_count))
+        elif report.decoded and unseen <= lost <= unseen + LONGEST_DELAY:
+            # Of a damaged end decoders say nothing: its pictures just do not come. Where many more are missing, a
+            # packet is no picture: one field of it, or one that is never shown.
+            report.decode_errors += unseen
     finally:
         # FFmpeg's threads must be idle when the decoder goes: PyAV frees it holding the interpreter's lock, and a
         # thread that has a message to log would wait for that lock for ever.

@@ -1,13 +1,15 @@
-"""Folders and globs of pictures, as a video of constant rate."""
+"""Folders and globs of pictures, as a video: at the times when they were taken, or at a constant rate."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-from collections.abc import Generator
+import statistics
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from tracker.capture.report import Report
 from tracker.capture.sniff import damaged_png
+from tracker.capture.taken import PictureTimes, picture_times
 from tracker.errors import SourceError
 from tracker.structures import Frame, Image, StreamInfo
 
@@ -39,18 +42,29 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 
 
 class ImageReader:
-    """Pictures in the natural order of their names, one read at a time.
+    """Pictures in the natural order of their names, or in the order of time, one read at a time.
 
-    The pictures' places in that order give index and time: one that cannot be read leaves a gap, the others stay put.
+    The pictures' places in that order give the index: one that cannot be read leaves a gap, the others stay put.
+
+    Attributes:
+        pictures: paths and times, known by the first frame.
     """
 
     live = False
     varied = True
 
-    def __init__(self, source: str, rate: Fraction, report: Report) -> None:
-        """`source`: a folder, a glob (`**` goes into subfolders) or one picture; `rate`: pictures a second."""
-        self.name, self.report, self._rate = source, report, rate
+    def __init__(self, source: str, rate: Fraction, report: Report, *, timed: bool = False) -> None:
+        """Read nothing yet.
+
+        Args:
+            source: a folder, a glob (`**` goes into subfolders) or one picture.
+            rate: pictures a second.
+            report: where to count.
+            timed: go by the times when the pictures were taken, if they tell; `rate` is for those that do not.
+        """
+        self.name, self.report, self._rate, self._timed = source, report, rate, timed
         self.info: StreamInfo | None = None
+        self.pictures: PictureTimes | None = None
 
     def frames(self, halt: Halt) -> Generator[Frame, None, None]:
         """The pictures.
@@ -59,23 +73,49 @@ class ImageReader:
             SourceError: nothing there, or not one picture that can be read.
         """
         root, names = self._find()
-        for index, name in enumerate(names):
+        taken = self.pictures = self._times([root / name for name in names])
+        for _ in range(len(names) - len(taken.paths)):
+            self.report.drop("duplicate")
+        for warning in taken.warnings:
+            self.report.note(warning)
+        moments = zip(taken.paths, taken.times_s, self._durations(taken), strict=True)
+        for index, (path, time_s, duration_s) in enumerate(moments):
             if halt.is_set():
                 return
-            bgr = read_bgr(root / name)
+            bgr, name = read_bgr(path), path.relative_to(root).as_posix()
             if bgr is None:
                 self._count_unreadable(name)
                 continue
-            if self.info is None:
-                height, width = bgr.shape[:2]
-                suffix = os.path.splitext(name)[1][1:].lower()
-                self.info = StreamInfo(self.name, width, height, self._rate, len(names), live=False, codec=suffix)
-            frame = Frame.from_bgr(index, float(index / self._rate), bgr, file=name)
-            yield replace(frame, duration_s=float(1 / self._rate))
+            self.info = self.info or self._info(bgr, path, taken)
+            frame = Frame.from_bgr(index, time_s, bgr, file=name)
+            yield replace(frame, duration_s=duration_s)
         if self.info is None:
             raise SourceError(
                 f"'{self.name}': none of its {len(names)} pictures can be read; they are damaged or no pictures"
             )
+
+    def _times(self, paths: Sequence[Path]) -> PictureTimes:
+        """When the pictures were taken, as far as that is wanted and known."""
+        if self._timed:
+            return picture_times(paths, self._rate)
+        return PictureTimes(
+            tuple(paths), tuple(float(index / self._rate) for index in range(len(paths))), "rate", None, ()
+        )
+
+    def _durations(self, taken: PictureTimes) -> list[float]:
+        """How long each picture stands, seconds: until the next one; the last one as long as is usual."""
+        steps = [later - earlier for earlier, later in pairwise(taken.times_s)]
+        if not steps or not taken.true_times:
+            return [float(1 / self._rate)] * len(taken.paths)
+        return [*steps, statistics.median(steps)]
+
+    def _info(self, bgr: Image, path: Path, taken: PictureTimes) -> StreamInfo:
+        """What is known by the first picture; of true times no rate, since they tell all there is."""
+        height, width = bgr.shape[:2]
+        return StreamInfo(
+            self.name, width, height, None if taken.true_times else self._rate, len(taken.paths), live=False,
+            codec=path.suffix[1:].lower(), began=taken.began,
+        )  # fmt: skip
 
     def overdue(self) -> Exception | None:
         """Never."""

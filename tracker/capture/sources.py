@@ -35,6 +35,8 @@ def open_source(
     give_up_s: float = 30.0,
     stop: Event | None = None,
     image_rate: Fraction | float = 25,
+    timed: bool = False,
+    interval_s: float | None = None,
     observe: Observe = lambda stage, seconds: None,
     mark: Mark | None = None,
 ) -> Source:
@@ -49,6 +51,8 @@ def open_source(
         give_up_s: a live source without a frame for this long is lost, seconds; `math.inf`: never.
         stop: ends the iteration when set.
         image_rate: pictures a second of a folder or glob.
+        timed: of a folder or glob, go by the times when the pictures were taken, where they tell them.
+        interval_s: seconds between frames as the world went, in place of what a file says; not for a live source.
         observe: told the seconds of stage "grab" of each frame.
         mark: of a video file, where to begin; it is read from its beginning where that cannot be.
 
@@ -58,18 +62,28 @@ def open_source(
         UsageError: an argument out of range, or `-` on a terminal.
         Interrupted: `stop` was set before the first frame.
     """
-    _check(read_ahead=read_ahead, duration_s=duration_s, give_up_s=give_up_s, image_rate=image_rate)
-    rate = Fraction(image_rate).limit_denominator(1001)
-    reader = _reader(source, rate, Report(), Patience(give_up_s), Access(), mark)
-    opened = Source(
-        reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s, observe=observe
+    _check(
+        read_ahead=read_ahead, duration_s=duration_s, give_up_s=give_up_s, image_rate=image_rate, interval_s=interval_s
     )
+    rate = Fraction(image_rate).limit_denominator(1001)
+    timed = timed and interval_s is None
+    reader = _reader(source, rate, Report(), Patience(give_up_s), Access(), mark, timed=timed)
+    opened = Source(
+        reader, Halt(stop), depth=read_ahead, live_depth=min(read_ahead, 2), duration_s=duration_s,
+        interval_s=interval_s, observe=observe,
+    )  # fmt: skip
     try:
         opened.wait_open()
     except BaseException:
         opened.close()
         raise
     return opened
+
+
+def local_path(source: str) -> str:
+    """`file:///a/b.mp4` -> `/a/b.mp4`; everything else as it is."""
+    scheme = _SCHEME.match(source)
+    return url2pathname(urlsplit(source).path) if scheme and scheme[1].lower() == "file" else source
 
 
 def _check(**limits: Fraction | float | None) -> None:
@@ -106,8 +120,9 @@ def camera_reader(
 
 
 def _reader(
-    source: str, image_rate: Fraction, report: Report, patience: Patience, access: Access, mark: Mark | None = None
-) -> Reader:
+    source: str, image_rate: Fraction, report: Report, patience: Patience, access: Access, mark: Mark | None = None, *,
+    timed: bool = False,
+) -> Reader:  # fmt: skip
     """The reader of this kind of source."""
     if source == "-":
         from tracker.capture.stdin import StdinReader
@@ -122,11 +137,10 @@ def _reader(
         from tracker.capture.live import LiveReader
 
         return LiveReader(source, report, patience, access=access)
-    if scheme and scheme[1].lower() == "file":
-        source = url2pathname(urlsplit(source).path)
-    elif scheme:
+    source = local_path(source)
+    if scheme and scheme[1].lower() != "file":
         raise SourceError(f"'{mask_credentials(source)}': {scheme[1]}:// is not supported; use {SCHEMES} or a path")
     exists = os.path.exists(source)
     if os.path.isdir(source) or (exists and is_image(source)) or (not exists and re.search(r"[*?\[]", source)):
-        return ImageReader(source, image_rate, report)
+        return ImageReader(source, image_rate, report, timed=timed)
     return FileReader(source, report, mark)

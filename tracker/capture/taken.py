@@ -29,6 +29,9 @@ GAP, MOST_GAPS = 3.0, 0.1
 
 MOST_NAMED = 20
 
+LOOKED_AT = 50
+"""Pictures that are asked for EXIF at first; where none has it, no other is."""
+
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])"
     r"[-_. T]?([01]\d|2[0-3])[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)(?:[._-]?(\d{3}))?(?!\d)"
@@ -98,6 +101,8 @@ def _ordered(paths: Sequence[Path], moments: Sequence[float | None], origin: str
 
 
 def _of_exif(paths: Sequence[Path]) -> list[float | None]:
+    if not any(read_taken(paths[index]) for index in range(0, len(paths), max(1, len(paths) // LOOKED_AT))):
+        return [None] * len(paths)
     taken = [read_taken(path) for path in paths]
     known = [one for one in taken if one is not None]
     zoned = bool(known) and all(one.offset_s is not None for one in known)

@@ -49,7 +49,9 @@ class DetectSession:
         """
         flags, error = self.flags, None
         with ExitStack() as stack:
-            source = stack.enter_context(open_source(flags["source"], duration_s=flags["duration"], stop=self.stop))
+            source = stack.enter_context(
+                open_source(flags["source"], duration_s=flags["duration"], timed=True, stop=self.stop)
+            )
             detector = self._open_detector(source)
             stack.callback(detector.close)
             writers: list[Writer] = []

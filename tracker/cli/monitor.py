@@ -136,7 +136,8 @@ def open_shared_detector(settings: MonitorSettings, journal: Journal) -> tuple[R
     alone = sum(camera.enabled for camera in settings.cameras.values()) <= 1
     width, height = settings.aspect_wh
     opener = Opener(
-        detect.model_copy(update={"fused": "off"}), (1000 * width, 1000 * height), live=alone, say=say
+        detect.model_copy(update={"fused": "off"}), (1000 * width, 1000 * height), live=alone, say=say,
+        aspect_only=True,
     )  # fmt: skip
     detector = open_relay(opener, say=say)
     for notice in opener.notices:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tracker.errors import SourceError
+from tracker.interfaces import Tracker
 from tracker.structures import Detections, Frame, Tracks
 from tracker.track.whole import WholeLinker
 
@@ -28,6 +29,24 @@ class Collector:
     def all(self) -> Tracks:
         """None so far."""
         return Tracks.empty()
+
+
+class Paced:
+    """A tracker that is told even times, where those of the source are a player's and not the world's."""
+
+    def __init__(self, tracker: Tracker, step_s: float | None) -> None:
+        """`step_s`: seconds between frames; None: the source's times."""
+        self._tracker, self._step_s = tracker, step_s
+
+    def update(self, detections: Detections, time_s: float, frame: Frame | None = None) -> Tracks:
+        """As `Tracker` has it."""
+        if self._step_s is not None and frame is not None:
+            time_s = frame.index * self._step_s
+        return self._tracker.update(detections, time_s, frame)
+
+    def all(self) -> Tracks:
+        """As `Tracker` has it."""
+        return self._tracker.all()
 
 
 class Replay:

@@ -41,6 +41,7 @@ class Seconds(click.FloatRange):
 
 
 SECONDS = Seconds(0, min_open=True)
+RATE = click.FloatRange(0.01, 1000)
 
 
 def detector_options(command: Command) -> Command:

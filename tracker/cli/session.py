@@ -4,37 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from fractions import Fraction
 from threading import Event
 from time import perf_counter
 from typing import Any
 
-from tracker import __version__
 from tracker.capture import Source, open_source
 from tracker.cli.engine_frames import again
-from tracker.cli.offline import Blind, Collector, Nowhere, Replay
+from tracker.cli.first_pass import FirstPass, log_path, stamp_of
+from tracker.cli.mode import OUTPUT_RATE, Mode, decide, sparse_settings, stays_path
+from tracker.cli.offline import Blind, Collector, Nowhere, Paced, Replay
 from tracker.cli.progress import Progress, say
 from tracker.cli.signals import interruptible
-from tracker.cli.summary import Outcome, default_output, model_of, report
+from tracker.cli.summary import Outcome, default_output, model_of, report, summary_of
 from tracker.config import Settings
 from tracker.detect import Opener, RelayDetector, open_relay, share_cores
-from tracker.errors import Interrupted, SourceLost, TrackerError, UsageError
+from tracker.errors import Interrupted, OutputError, SourceLost, TrackerError, UsageError
 from tracker.interfaces import Detector, Sink, Tracker
 from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
 from tracker.structures import StreamInfo
 from tracker.track import make_tracker
-from tracker.track.compiled import backend
-from tracker.track.whole import NAMES, has_whole, make_linker
+from tracker.track.whole import NAMES, WholeLinker, has_whole, make_linker
 from tracker.write.outputs import OutputPaths, open_outputs
-from tracker.write.paths import check_paths
+from tracker.write.paths import check_paths, make_folders
 from tracker.write.window import open_window
-
-GROUPS = {
-    "grab": ("grab",),
-    "detect": ("preprocess", "infer", "postprocess"),
-    "track": ("track",),
-    "write": ("draw", "encode", "records"),
-}
 
 
 class Session:
@@ -56,8 +51,17 @@ class Session:
             mot=flags["mot"],
             jsonl=flags["jsonl"],
             summary=flags["summary"],
+            stays=flags["stays"],
+            pictures=flags["pictures"],
         )
-        check_paths(self.paths.options(), overwrite=flags["overwrite"], source=flags["source"])
+        self._check_paths()
+
+    def _check_paths(self) -> None:
+        """Raise OutputError where an output exists, or cannot be there."""
+        flags = self.flags
+        check_paths(
+            self.paths.options(), overwrite=flags["overwrite"], leftovers=flags["resume"], source=flags["source"]
+        )
 
     def run(self) -> Outcome:
         """Run to the end, finish the files, write the summary.
@@ -68,14 +72,14 @@ class Session:
         began = perf_counter()
         with ExitStack() as stack:
             source = stack.enter_context(self._open_source())
-            info = source.info
+            info, mode = source.info, self._mode(source)
             detector, notices = self._open_detector(source)
             stack.callback(detector.close)
-            self._banner(info, detector, notices)
-            outcome, error = self._track(source, detector)
+            self._banner(info, mode, detector, notices)
+            outcome, error = self._track(source, mode, detector)
             for warning in (*source.warnings, *detector.warnings):
                 say(f"warning: {warning}")
-            summary = self._summary(source, detector, outcome, error, perf_counter() - began)
+            summary = summary_of(self, source, mode, detector, outcome, error, perf_counter() - began)
         report(summary, self.paths)
         if error is not None and not isinstance(error, SourceLost):
             raise error
@@ -91,8 +95,28 @@ class Session:
             duration_s=flags["duration"],
             give_up_s=flags["give_up_s"],
             stop=self.stop,
+            timed=flags["mode"] != "video",
+            interval_s=flags["interval"],
             observe=self.meters.observe,
         )
+
+    def _mode(self, source: Source) -> Mode:
+        """What the source is; time-lapse changes settings and outputs, as far as they were left open."""
+        if source.info.live and self.flags["interval"] is not None:
+            raise UsageError("--interval is for files and folders; a live source has the times of the world")
+        began = perf_counter()
+        mode = decide(source, self.flags)
+        self.meters.observe("probe", perf_counter() - began)
+        if mode.sparse:
+            self.settings, notices = sparse_settings(self.flags)
+            for notice in notices:
+                say(f"notice: {notice}")
+            twice = has_whole(self.settings.tracker) and not source.info.live and self.flags["source"] != "-"
+            offline, rate = self.flags["offline"] or twice, self.flags["output_rate"] or OUTPUT_RATE
+            self.flags = {**self.flags, "offline": offline, "output_rate": rate}
+            self.paths = replace(self.paths, stays=self.paths.stays or stays_path(self.paths.video))
+            self._check_paths()
+        return mode
 
     def _open_detector(self, source: Source) -> tuple[RelayDetector, list[str]]:
         """The detector for this source, and notices. Compiling may take minutes: a signal ends it at once."""
@@ -105,9 +129,10 @@ class Session:
             )  # fmt: skip
             return open_relay(opener, warm=flags["warm_start"], say=say), opener.notices
 
-    def _open_outputs(self, info: StreamInfo, class_names: Sequence[str]) -> Sink:
-        """The window, if it is wanted, and the files."""
-        flags, lines = self.flags, self.status.lines
+    def _open_outputs(self, info: StreamInfo, class_names: Sequence[str], *, second: bool = False) -> Sink:
+        """The window, if it is wanted, and the files. A second pass's fps and latency are not those of detecting."""
+        flags, status = self.flags, self.status
+        lines = (lambda: status.lines()[-1:]) if second else status.lines
         return open_outputs(
             self.paths,
             info,
@@ -115,28 +140,67 @@ class Session:
             self.settings.write,
             stride=flags["stride"],
             panel=lines,
-            overwrite=flags["overwrite"],
+            overwrite=flags["overwrite"] or flags["resume"],
+            output_rate=Fraction(rate).limit_denominator(1000) if (rate := flags["output_rate"]) else None,
+            stamps=info.began is not None,
             viewers=[open_window(info, class_names, lines, self.stop)] if flags["show"] else [],
             observe=self.meters.observe,
         )
 
-    def _track(self, source: Source, detector: RelayDetector) -> tuple[Outcome, Exception | None]:
+    def _track(self, source: Source, mode: Mode, detector: RelayDetector) -> tuple[Outcome, Exception | None]:
         """One pass that does it all, or two: detections first, then the outputs."""
         settings, names = self.settings.tracker, detector.class_names
         if not (self.flags["offline"] and has_whole(settings)):
-            return self._loop(source, detector, make_tracker(settings), self._open_outputs(source.info, names))
+            if self.flags["resume"]:
+                say("notice: --resume goes on with runs in two passes; this one is in one and begins anew")
+            tracker = Paced(make_tracker(settings), mode.step_s)
+            return self._loop(source, detector, tracker, self._open_outputs(source.info, names))
         if source.info.live:
             return Outcome.FAILED, UsageError("--offline reads the source twice, and a live one cannot be")
         linker, began = make_linker(settings), perf_counter()
-        outcome, error = self._loop(source, detector, Collector(linker), Nowhere())
+        kept = self._first_pass(detector)
+        try:
+            outcome, error = self._loop(source, kept, Paced(Collector(linker), mode.step_s), Nowhere())
+        finally:
+            kept.close()
         if outcome is not Outcome.DONE:
-            return outcome, error or Interrupted("interrupted before the tracks were known; nothing is written")
-        self.status = Status()
-        with self._open_source() as second:
-            outputs = self._open_outputs(second.info, names)
-            outcome, error = self._loop(second, Blind(), Replay(linker.tracks()), outputs)
+            return outcome, error or Interrupted(
+                "interrupted before the tracks were known; --resume goes on with the detections so far"
+            )
+        outcome, error = self._second_pass(linker, names)
+        if outcome is Outcome.DONE:
+            kept.done()
         self.status.wall_s = perf_counter() - began
         return outcome, error
+
+    def _first_pass(self, detector: RelayDetector) -> FirstPass:
+        """The detector with its log. Raises UsageError, OutputError."""
+        flags, engine = self.flags, detector.engine
+        output = next(iter(self.paths.named().values()), default_output(flags["source"]))
+        make_folders({"--output": output})
+        if (log := log_path(output)).exists() and not (flags["resume"] or flags["overwrite"]):
+            raise OutputError(
+                f"{log} was left by a run that did not finish; add --resume to go on with it, or --overwrite"
+            )
+        about = {
+            "the source": stamp_of(flags["source"]),
+            "the model": model_of(detector),
+            "the runtime": [engine.runtime, engine.precision, engine.device],
+            "the detector's settings": self.settings.detect.model_dump(mode="json"),
+            "--mode or --interval": [flags["interval"], flags["mode"] == "video"],
+            "--stride": flags["stride"],
+        }
+        kept = FirstPass(detector, log, about, resume=flags["resume"])
+        if flags["resume"]:
+            say(f"notice: {kept.known} frames are detected already" if kept.known else "notice: nothing to resume")
+        return kept
+
+    def _second_pass(self, linker: WholeLinker, names: Sequence[str]) -> tuple[Outcome, Exception | None]:
+        """Read the source again, and write."""
+        self.status = Status()
+        with self._open_source() as second:
+            outputs = self._open_outputs(second.info, names, second=True)
+            return self._loop(second, Blind(), Replay(linker.tracks()), outputs)
 
     def _loop(
         self, source: Source, detector: Detector, tracker: Tracker, outputs: Sink
@@ -176,62 +240,21 @@ class Session:
             return Outcome.FAILED, error
         return (Outcome.INTERRUPTED if self.stop.is_set() else Outcome.DONE), None
 
-    def _banner(self, info: StreamInfo, detector: RelayDetector, notices: list[str]) -> None:
+    def _banner(self, info: StreamInfo, mode: Mode, detector: RelayDetector, notices: list[str]) -> None:
         """What runs, in truth."""
         rate = f", {float(info.frame_rate):.5g}/s" if info.frame_rate else ""
         live = ", live" if info.live else ""
         engine, (height, width) = detector.engine, detector.size_hw
+        views = f", {detector.views} views a picture," if detector.views > 1 else ""
         say(f"source    {info.name}: {info.width}x{info.height}{rate}{live} {info.codec}".rstrip())
         say(
-            f"detector  {detector.identity.name} at {width}x{height} "
+            f"detector  {detector.identity.name} at {width}x{height}{views} "
             f"on {engine.runtime}, {engine.precision}, {engine.device}"
         )
+        say(f"mode      {mode.cadence.line}")
         say(f"tracker   {self.settings.tracker.name}{', offline: two passes' if self.flags['offline'] else ''}")
         for notice in notices:
             say(f"notice: {notice}")
-
-    def _summary(
-        self, source: Source, detector: RelayDetector, outcome: Outcome, error: Exception | None, wall_s: float
-    ) -> dict[str, Any]:
-        """The summary, as documented in the README."""
-        status, late = self.status, dict(source.dropped)
-        stages = self.meters.table()
-        workers = share_cores(self.settings.detect, source.info.live).workers
-        groups = {name: (parts, workers if name == "detect" else 1) for name, parts in GROUPS.items()}
-        engine = detector.engine
-        return {
-            "version": __version__,
-            "outcome": outcome.value,
-            "error": str(error) if error else None,
-            "source": source.info.name,
-            "width": source.info.width,
-            "height": source.info.height,
-            "frames": {
-                "captured": status.captured + sum(late.values()),
-                "processed": status.processed,
-                "dropped": {**status.dropped, **late},
-                "in_flight": status.captured - status.finished,
-            },
-            "fps": round(status.finished / status.wall_s, 2) if status.wall_s else 0.0,
-            "stages": stages,
-            "bottleneck": self.meters.bottleneck(groups),
-            "runtime": engine.runtime,
-            "precision": engine.precision,
-            "device": engine.device,
-            "runtimes": detector.runtimes,
-            "model": model_of(detector),
-            "tracker": self.settings.tracker.name,
-            "offline": self.flags["offline"],
-            "association": backend(),
-            "mode": "video",
-            "mode_evidence": "not probed: this version knows ordinary video only",
-            "tracks": len(status.seen),
-            "duration_s": round(status.end_s - (status.first_s or 0.0), 6),
-            "wall_s": round(wall_s, 3),
-            "warnings": [*source.warnings, *detector.warnings],
-            "outputs": {name: str(path) for name, path in self.paths.named().items()},
-            "settings": self.settings.model_dump(mode="json"),
-        }
 
 
 def check_offline(settings: Settings, flags: Mapping[str, Any]) -> None:

@@ -6,14 +6,27 @@ import json
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracker.capture import mask_credentials
+from tracker import __version__
+from tracker.capture import Source, mask_credentials
+from tracker.cli.mode import Mode
 from tracker.cli.progress import say
-from tracker.detect import RelayDetector
+from tracker.detect import RelayDetector, share_cores
 from tracker.errors import Interrupted, SourceLost, WriteError
+from tracker.track.compiled import backend
 from tracker.write.files import partial_path
 from tracker.write.outputs import OutputPaths
+
+if TYPE_CHECKING:
+    from tracker.cli.session import Session
+
+GROUPS = {
+    "grab": ("grab",),
+    "detect": ("preprocess", "infer", "postprocess"),
+    "track": ("track",),
+    "write": ("draw", "encode", "records"),
+}
 
 
 class Outcome(Enum):
@@ -53,7 +66,7 @@ def report(summary: dict[str, Any], paths: OutputPaths) -> None:
     )
     partial = summary["outcome"] == Outcome.FAILED.value
     for name, path in paths.named().items():
-        shown = partial_path(path) if partial and name != "summary" else path
+        shown = partial_path(path) if partial and name not in ("summary", "pictures") else path
         if shown.exists():
             print(f"{name:8} {shown}")
 
@@ -66,6 +79,7 @@ def model_of(detector: RelayDetector) -> dict[str, Any]:
         "sha256": identity.sha256,
         "head": identity.head,
         "input": list(detector.size_hw),
+        "views": detector.views,
     }
 
 
@@ -80,3 +94,47 @@ def default_output(source: str) -> Path:
     else:
         name = Path(source.rstrip("/")).stem.strip("*.")
     return Path(f"{name or 'output'}.tracked.mp4")
+
+
+def summary_of(
+    session: Session, source: Source, mode: Mode, detector: RelayDetector, outcome: Outcome, error: Exception | None,
+    wall_s: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The summary, as documented in the README."""
+    status, late = session.status, dict(source.dropped)
+    stages = session.meters.table()
+    workers = share_cores(session.settings.detect, source.info.live).workers
+    groups = {name: (parts, workers if name == "detect" else 1) for name, parts in GROUPS.items()}
+    engine = detector.engine
+    return {
+        "version": __version__,
+        "outcome": outcome.value,
+        "error": str(error) if error else None,
+        "source": source.info.name,
+        "width": source.info.width,
+        "height": source.info.height,
+        "frames": {
+            "captured": status.captured + sum(late.values()),
+            "processed": status.processed,
+            "dropped": {**status.dropped, **late},
+            "in_flight": status.captured - status.finished,
+        },
+        "fps": round(status.finished / status.wall_s, 2) if status.wall_s else 0.0,
+        "stages": stages,
+        "bottleneck": session.meters.bottleneck(groups),
+        "runtime": engine.runtime,
+        "precision": engine.precision,
+        "device": engine.device,
+        "runtimes": detector.runtimes,
+        "model": model_of(detector),
+        "tracker": session.settings.tracker.name,
+        "offline": session.flags["offline"],
+        "association": backend(),
+        **mode.cadence.summary(),
+        "tracks": len(status.seen),
+        "duration_s": round(status.end_s - (status.first_s or 0.0), 6),
+        "wall_s": round(wall_s, 3),
+        "warnings": [*source.warnings, *detector.warnings],
+        "outputs": {name: str(path) for name, path in session.paths.named().items()},
+        "settings": session.settings.model_dump(mode="json"),
+    }

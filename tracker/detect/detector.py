@@ -82,6 +82,11 @@ class EngineDetector:
         """Name of each class id."""
         return self._card.classes
 
+    @property
+    def views(self) -> int:
+        """Network passes a picture."""
+        return 1
+
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """Detections of each frame, best score first, in pixels of that frame.
 

@@ -14,6 +14,7 @@ from tracker.detect.gate import Frames, check, check_named, comparing, nothing, 
 from tracker.detect.ladder import PLANS, Rung, below, first_rungs, rung_of
 from tracker.detect.model import detector_on, find_model, input_shapes
 from tracker.detect.parity import LOWER, told
+from tracker.detect.tiled import one_look, tiled_where_wanted
 from tracker.errors import ConfigError, ModelError, RequirementError, TrackerError
 
 MAX_WORKERS = 8
@@ -67,9 +68,13 @@ class Opener:
     def __init__(
         self, settings: DetectSettings, source: tuple[int, int] | None, *, live: bool = False,
         require: str | None = None, observe: Observe = lambda stage, seconds: None,
-        say: Say = lambda line: None, frames: Frames = nothing,
+        say: Say = lambda line: None, frames: Frames = nothing, aspect_only: bool = False,
     ) -> None:  # fmt: skip
-        """Find the model and the rungs; nothing is loaded yet. Arguments and errors as of `open_detector`."""
+        """Find the model and the rungs; nothing is loaded yet. Arguments and errors as of `open_detector`.
+
+        Args:
+            aspect_only: `source` is but the aspect of the pictures to come, which are of many sizes.
+        """
         if require and settings.runtime not in ("auto", require):
             raise ConfigError(
                 f"runtime {settings.runtime} is asked for and {require} is required; leave one of the two out"
@@ -77,6 +82,7 @@ class Opener:
         self.notices: list[str] = []
         self.model = find_model(settings.model)
         self._settings, self._source, self._require = settings, source, require
+        self._one_look, self._size = one_look(settings), None if aspect_only else source
         self._observe, self._say, self._frames = observe, say, frames
         sharing, card = share_cores(settings, live), self.model.card
         careful = card.precision if card and settings.precision == "auto" else "auto"
@@ -152,10 +158,10 @@ class Opener:
         while True:
             engine, plan = engines.load_plan(self.model.path, rung.runtime, options, say)
             try:
-                usual = detector_on(self.model, engine, self._settings, self._observe)
+                usual = detector_on(self.model, engine, self._one_look, self._observe)
                 lower = self._refused(plan, engine, options, say)
                 if not lower:
-                    return self._finish(usual, rung, options, say)
+                    return self._tiled(self._finish(usual, rung, options, say))
             except BaseException:
                 engine.close()
                 raise
@@ -224,6 +230,13 @@ class Opener:
         fused.engine.close()
         self._notice(f"letterbox and suppression stay on the host: {told(parity)}")
         return usual
+
+    def _tiled(self, detector: EngineDetector) -> EngineDetector:
+        """The same with tiles and mirrored pictures, where they are wanted."""
+        tiled, notices = tiled_where_wanted(detector, self._settings, self._size)
+        for notice in notices:
+            self._notice(notice)
+        return tiled
 
     def _notice(self, line: str) -> None:
         if line and line not in self.notices:

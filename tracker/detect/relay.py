@@ -88,6 +88,11 @@ class RelayDetector:
         return self._legs[-1].detector.size_hw
 
     @property
+    def views(self) -> int:
+        """Network passes a picture: its tiles, and mirrored ones."""
+        return self._legs[-1].detector.views
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each class id."""
         return self._legs[-1].detector.class_names

@@ -49,7 +49,9 @@ class Overlay:
         self._trails = Trails(trail_s) if trails else None
         self._looks: dict[tuple[int, int, str, bool, bool], Look] = {}
 
-    def draw(self, canvas: av.VideoFrame, tracks: Tracks, time_s: float, panel: Sequence[str] = ()) -> None:
+    def draw(
+        self, canvas: av.VideoFrame, tracks: Tracks, time_s: float, panel: Sequence[str] = (), stamp: str = ""
+    ) -> None:
         """Draw one frame in place.
 
         Args:
@@ -57,9 +59,12 @@ class Overlay:
             tracks: boxes in pixels of the canvas; what is outside of it is cut off.
             time_s: of the frame, growing.
             panel: lines of the corner panel.
+            stamp: when this frame was, on top of the panel; shown without the panel too.
         """
         key = (canvas.width, canvas.height, canvas.format.name, is_bt709(canvas), is_full_range(canvas))
         if key not in self._looks:
+            if self._looks and self._trails is not None:
+                self._trails.forget()  # their points are pixels of the other picture
             self._looks.clear()
             self._looks[key] = Look(*key, names=self._names)
         look, planes = self._looks[key], planes_of(canvas)
@@ -75,8 +80,9 @@ class Overlay:
             ids, classes, scores = tracks.ids.tolist(), tracks.class_ids.tolist(), tracks.scores.tolist()
             for row in rows:
                 look.plates.draw(planes, cells[row], colours[row], (classes[row], ids[row], scores[row]))
-        if self._panel_wanted and panel:
-            look.panel.draw(planes, panel, time_s)
+        lines = panel if self._panel_wanted else ()
+        if lines or stamp:
+            look.panel.draw(planes, lines, time_s, stamp)
 
 
 class Look:

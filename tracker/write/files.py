@@ -84,6 +84,33 @@ class PartialFile:
         except OSError as error:
             raise self._failed(error) from error
 
+    def rewrite(self, data: bytes) -> None:
+        """Replace all that was written, whole or not at all: a kill leaves what there was or what there is now.
+
+        Raises:
+            OutputError: another run took the partial.
+            WriteError: as `append`; what was written before stays.
+        """
+        if self._fd < 0:
+            raise WriteError(f"{self.partial} is closed; nothing can be written to it any more")
+        try:
+            ours = os.path.samestat(os.fstat(self._fd), os.stat(self.partial))
+        except OSError as error:
+            raise self._failed(error) from error
+        if not ours:
+            raise self._taken()
+        fresh = PartialFile(self.partial, overwrite=True)
+        fd = os.dup(fresh._fd)
+        try:
+            fresh.append(data)
+            fresh.commit()
+        except BaseException:
+            os.close(fd)
+            fresh.discard()
+            raise
+        os.close(self._fd)
+        self._fd, self.size = fd, len(data)
+
     def sync(self) -> None:
         """Wait until the disk has everything.
 
@@ -111,7 +138,7 @@ class PartialFile:
             raise OutputError(f"{self.target} was made by somebody else meanwhile; see {self.partial} for this output")
         try:
             if not os.path.samestat(ours, os.stat(self.partial)):
-                raise OutputError(f"{self.partial} was replaced by another run; give each run its own output")
+                raise self._taken()
             os.replace(self.partial, self.target)
             _sync_folder(self.target.parent)
         except OSError as error:
@@ -136,7 +163,12 @@ class PartialFile:
 
     def _failed(self, error: OSError) -> WriteError:
         """The WriteError for what the system said."""
-        return WriteError(f"{self.target} could not be written: {reason(error)}; {self.partial} holds what was done")
+        kept = f"; {self.partial} holds what was done" if self.size else ""
+        return WriteError(f"{self.target} could not be written: {reason(error)}{kept}")
+
+    def _taken(self) -> OutputError:
+        """The error where the partial is not ours any more."""
+        return OutputError(f"{self.partial} was replaced by another run; give each run its own output")
 
 
 def reason(error: OSError) -> str:

@@ -6,9 +6,9 @@ In this order a killed process never leaves records whose picture is more than o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
-from threading import Event
 from time import perf_counter
 
 from tracker.config import WriteSettings
@@ -17,7 +17,9 @@ from tracker.structures import Frame, StreamInfo, Tracks
 from tracker.write.background import Background
 from tracker.write.draw import Overlay
 from tracker.write.paths import make_folders
+from tracker.write.pictures import PictureSink
 from tracker.write.records import JsonLinesWriter, MotWriter
+from tracker.write.stays import StaysWriter, check_suffix
 from tracker.write.video import VideoOptions, VideoSink
 
 Observe = Callable[[str, float], None]
@@ -25,16 +27,23 @@ Observe = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Final names of the outputs of a run; None: not wanted."""
+    """Final names of the outputs of a run; `pictures` is a folder. None: not wanted."""
 
     video: Path | None = None
     mot: Path | None = None
     jsonl: Path | None = None
     summary: Path | None = None
+    stays: Path | None = None
+    pictures: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check; raises OutputError."""
+        if self.stays is not None:
+            check_suffix(self.stays)
 
     def named(self) -> dict[str, Path]:
         """The wanted ones by kind."""
-        every = {"video": self.video, "mot": self.mot, "jsonl": self.jsonl, "summary": self.summary}
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: path for name, path in every.items() if path is not None}
 
     def options(self) -> dict[str, Path]:
@@ -81,10 +90,23 @@ class Together:
 
 def open_outputs(
     paths: OutputPaths, info: StreamInfo, class_names: Sequence[str], settings: WriteSettings, *, stride: int = 1,
-    panel: Callable[[], Sequence[str]] = tuple, overwrite: bool = False, viewers: Sequence[Sink] = (),
-    observe: Observe = lambda stage, seconds: None, stop: Event | None = None,
+    panel: Callable[[], Sequence[str]] = tuple, output_rate: Fraction | None = None, stamps: bool = False,
+    overwrite: bool = False, viewers: Sequence[Sink] = (), observe: Observe = lambda stage, seconds: None,
 ) -> Background:  # fmt: skip
     """Open every wanted output; if one cannot be, none is left behind half open.
+
+    Args:
+        paths: what is wanted.
+        info: of the source.
+        class_names: name of each class_id.
+        settings: of the annotated video and pictures.
+        stride: of the frames, the detector saw each `stride`-th; records have these only.
+        panel: asked at each frame for the lines of the corner panel.
+        output_rate: frames a second of the annotated video; None: with the source's own times.
+        stamps: draw on each frame when it was: the date where `info.began` is known, else the time since the first.
+        overwrite: replace what exists.
+        viewers: get every frame before the files do.
+        observe: told the seconds of each stage.
 
     Raises:
         OutputError: an output that exists or cannot be created.
@@ -94,25 +116,37 @@ def open_outputs(
     records: list[Sink] = []
     try:
         if paths.video:
-            overlay = Overlay(
-                class_names,
-                labels=settings.labels,
-                trails=settings.trail_s > 0,
-                panel=settings.panel,
-                trail_s=settings.trail_s,
+            options = VideoOptions(
+                settings.encoder, settings.preset, settings.crf, pixel_aspect=info.pixel_aspect, output_rate=output_rate
             )
-            options = VideoOptions(settings.encoder, settings.preset, settings.crf, pixel_aspect=info.pixel_aspect)
             opened.append(
                 VideoSink(
-                    paths.video, info, overlay, panel=panel, options=options, overwrite=overwrite, observe=observe
+                    paths.video, info, _overlay(class_names, settings), panel=panel, options=options, stamps=stamps,
+                    overwrite=overwrite, observe=observe,
                 )
-            )
+            )  # fmt: skip
+        if paths.pictures:
+            opened.append(
+                PictureSink(
+                    paths.pictures, info, _overlay(class_names, settings), panel=panel, stamps=stamps,
+                    output_rate=output_rate, overwrite=overwrite, observe=observe,
+                )
+            )  # fmt: skip
         if paths.mot:
             records.append(MotWriter(paths.mot, overwrite=overwrite))
         if paths.jsonl:
             records.append(JsonLinesWriter(paths.jsonl, class_names, overwrite=overwrite))
+        if paths.stays:
+            records.append(StaysWriter(paths.stays, class_names, began=info.began, overwrite=overwrite))
     except Exception:
         for sink in (*opened, *records):
             sink.abort()
         raise
     return Background(Together([*viewers, *opened], records, stride, observe))
+
+
+def _overlay(class_names: Sequence[str], settings: WriteSettings) -> Overlay:
+    """What is drawn, after the settings; one a sink, as it remembers trails."""
+    return Overlay(
+        class_names, labels=settings.labels, trails=settings.trail_s > 0, panel=settings.panel, trail_s=settings.trail_s
+    )

@@ -18,22 +18,25 @@ FINER = 4
 
 
 class Panel:
-    """Draws the panel; its pixels are made again only when the text changes, four times a second at most."""
+    """Draws the panel; its pixels are made again only when the text changes: figures four times a second at most."""
 
     def __init__(self, palette: Palette, cap: int, sub: int) -> None:
         """Prepare; `cap` is the height of a capital in pixels, `sub` pixels a chroma sample along a side."""
         self._palette, self._sub, self._text = palette, sub, Text(cap)
         self._lines: tuple[str, ...] = ()
+        self._stamp = ""
         self._changed_s = 0.0
         self._layers: list[tuple[Plane, Plane]] = []  # a plane: what is kept of the picture (of 255), what is added
 
-    def draw(self, planes: Sequence[Plane], lines: Sequence[str], time_s: float) -> None:
-        """Mix the panel into the upper left corner."""
-        wanted = tuple(lines)
+    def draw(self, planes: Sequence[Plane], lines: Sequence[str], time_s: float, stamp: str = "") -> None:
+        """Mix the panel into the upper left corner. `stamp` is its first line, and never held."""
+        wanted, old = tuple(lines), stamp != self._stamp
         fresh = 0 <= time_s - self._changed_s < HOLD_S and len(wanted) == len(self._lines)
         if wanted != self._lines and not fresh:
-            self._lines, self._changed_s = wanted, time_s
-            self._layers = self._made(wanted)
+            self._lines, self._changed_s, old = wanted, time_s, True
+        if old:
+            self._stamp = stamp
+            self._layers = self._made((stamp, *self._lines) if stamp else self._lines)
         inset = 2 * round(self._text.cap * 0.35) // self._sub
         for plane, (keep, add), scale in zip(planes, self._layers, (self._sub, 1, 1), strict=False):
             at = inset * scale

@@ -11,20 +11,27 @@ from urllib.parse import urlsplit
 
 from tracker.errors import OutputError
 from tracker.write.files import PartialFile, partial_path
+from tracker.write.originals import in_the_way
+
+FOLDERS = ("--pictures",)
+"""Options that name a folder for many files."""
 
 
-def check_paths(wanted: Mapping[str, Path], *, overwrite: bool, source: str) -> None:
-    """Refuse outputs (option -> path) before anything is opened; touches nothing.
+def check_paths(wanted: Mapping[str, Path], *, overwrite: bool, source: str, leftovers: bool = False) -> None:
+    """Refuse outputs (option -> path) before anything is opened; touches nothing. `leftovers`: may be replaced.
 
     Raises:
         OutputError: two outputs of one name, the source itself, a folder that is not there, or a file (or a leftover
-            of a killed run) that exists without `overwrite`.
+            of a killed run) that exists without `overwrite`. A folder of pictures may hold files of other names.
     """
     if len({path.absolute() for path in wanted.values()}) < len(wanted):
         raise OutputError("two outputs have the same name; give each its own")
     for option, path in wanted.items():
         try:
-            _check_path(option, path, _file_of(source), overwrite)
+            if option in FOLDERS:
+                _check_folder(option, path, _file_of(source) or source, overwrite or leftovers)
+                continue
+            _check_path(option, path, _file_of(source), overwrite, leftovers)
         except OSError as error:
             raise OutputError(f"{option} {path} cannot be written: {error.strerror}; choose another name") from None
 
@@ -42,16 +49,33 @@ def _file_of(source: str) -> Path | None:
         return None
 
 
-def _check_path(option: str, path: Path, source: Path | None, overwrite: bool) -> None:
+def _check_path(option: str, path: Path, source: Path | None, overwrite: bool, leftovers: bool) -> None:
     """Check one output; raises OutputError or OSError."""
     if source is not None and path.exists() and path.samefile(source):
         raise OutputError(f"{option} {path} is the source itself; choose another name")
     if path.is_dir():
         raise OutputError(f"{option} {path} is a folder; give the name of a file")
-    for taken in (path, partial_path(path)):
+    for taken in (path,) if leftovers else (path, partial_path(path)):
         if taken.exists() and not overwrite:
             left = " (left by a run that did not finish)" if taken != path else ""
             raise OutputError(f"{taken} exists{left}; add --overwrite or choose another {option}")
+    _check_place(option, path)
+
+
+def _check_folder(option: str, path: Path, source: str | Path, overwrite: bool) -> None:
+    """Check a folder of pictures, whose originals are never replaced; raises OutputError or OSError."""
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{option} {path} is a file; give the name of a folder")
+    for taken, original in in_the_way(path, source):
+        if original is not None and taken.samefile(original):
+            raise OutputError(f"{option} {path}: {taken} is the source itself; choose another folder")
+        if not overwrite:
+            raise OutputError(f"{taken} exists; add --overwrite or choose another folder for {option}")
+    _check_place(option, path / "1.jpg")
+
+
+def _check_place(option: str, path: Path) -> None:
+    """Whether a file can be made where `path` is to be. Raises OutputError."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise OutputError(f"{option} {path}: {folder} is not a folder")

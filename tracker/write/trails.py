@@ -42,7 +42,7 @@ class Trails:
             (K, M, 2) their points, oldest first, NaN where there is none, and (K,) how fresh: 1 now to 0 forgotten.
         """
         if self._times.size and time_s < self._times[-1]:
-            self._forget()
+            self.forget()
         self._reserve(ids, time_s)
         rows = np.searchsorted(self._ids, ids)
         self._seen[rows] = time_s
@@ -72,7 +72,7 @@ class Trails:
         points[:, places], seen[places] = self._points[:, living], self._seen[living]
         self._ids, self._points, self._seen = columns, points, seen
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Start again."""
         self._ids, self._seen, self._times = self._ids[:0], self._seen[:0], self._times[:0]
         self._points = self._points[:0, :0]

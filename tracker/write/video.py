@@ -21,6 +21,7 @@ from tracker.write.canvas import FULL, canvas_of, pixel_format_for
 from tracker.write.draw import Overlay
 from tracker.write.files import PartialFile
 from tracker.write.mp4 import Mp4Writer, Sample, VideoFormat
+from tracker.write.stamps import stamp
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
 FINEST = 90_000  # ticks a second, at least
@@ -46,6 +47,7 @@ class VideoOptions:
         threads: of the encoder; each cuts the picture into one more slice.
         keyframe_s: a player can start at least this often.
         pixel_aspect: width of a pixel by its height, as the source has it.
+        output_rate: frames a second, each standing as long as the others; None: with the source's own times.
     """
 
     encoder: str = X264
@@ -54,6 +56,13 @@ class VideoOptions:
     threads: int = 1
     keyframe_s: float = 2.0
     pixel_aspect: Fraction = Fraction(1)
+    output_rate: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        """Check."""
+        rate = self.output_rate
+        if rate is not None and not Fraction(1, LARGEST_DENOMINATOR) <= rate <= FINEST:
+            raise ValueError(f"output_rate must be between 1/{LARGEST_DENOMINATOR} and {FINEST} frames/s, got {rate}")
 
 
 class Clock:
@@ -89,7 +98,7 @@ class Clock:
 
 
 class VideoSink:
-    """Draws on a copy of each frame and encodes it, with the source's own times.
+    """Draws on a copy of each frame and encodes it, with the source's own times or at a rate of its own.
 
     Attributes:
         frames: written so far.
@@ -98,17 +107,19 @@ class VideoSink:
 
     def __init__(
         self, path: Path | str, info: StreamInfo, overlay: Overlay | None = None, *,
-        panel: Callable[[], Sequence[str]] = tuple, options: VideoOptions | None = None, overwrite: bool = False,
-        observe: Callable[[str, float], None] = lambda stage, seconds: None,
+        panel: Callable[[], Sequence[str]] = tuple, options: VideoOptions | None = None, stamps: bool = False,
+        overwrite: bool = False, observe: Callable[[str, float], None] = lambda stage, seconds: None,
     ) -> None:  # fmt: skip
         """Create the partial file; the encoder is opened by the first frame.
 
         Args:
             path: final name, ending in .mp4, .m4v or .mov.
-            info: of the source; its rate is used where a frame does not say how long it stands.
+            info: of the source; its rate is used where a frame does not say how long it stands, its beginning for
+                the stamps.
             overlay: what to draw; None copies the pictures.
             panel: asked at each frame for the lines of the corner panel.
             options: how to encode.
+            stamps: draw on each frame when it was.
             overwrite: replace what exists.
             observe: told the seconds of the stages "draw" and "encode" of each frame.
 
@@ -121,7 +132,9 @@ class VideoSink:
         self._file = PartialFile(target, overwrite=overwrite)
         self._overlay, self._panel, self._observe = overlay, panel, observe
         self._options = options or VideoOptions()
-        self._clock = Clock(info.frame_rate)
+        self._stamps, self._began = stamps, info.began
+        self._rate = self._options.output_rate
+        self._clock = Clock(self._rate or info.frame_rate)
         self._codec: VideoCodecContext | None = None
         self._writer: Mp4Writer | None = None
         self._canvas: av.VideoFrame | None = None
@@ -138,7 +151,7 @@ class VideoSink:
         drawn = perf_counter()
         try:
             codec = self._codec or self._open(canvas)
-            canvas.pts, duration = self._clock.next(frame.time_s, frame.duration_s)
+            canvas.pts, duration = self._clock.next(*self._shown(frame))
             canvas.time_base = Fraction(1, self._clock.timescale)
             self._write_packets(codec.encode(canvas), duration)
         except av.FFmpegError as error:
@@ -184,8 +197,15 @@ class VideoSink:
             tracks = replace(tracks, boxes=tracks.boxes * scale)
         canvas = canvas_of(picture, pixel_format_for(picture.width, picture.height), self._canvas)
         if self._overlay is not None:
-            self._overlay.draw(canvas, tracks, frame.time_s, self._panel())
+            said = stamp(self._began, frame.time_s) if self._stamps else ""
+            self._overlay.draw(canvas, tracks, self._shown(frame)[0], self._panel(), said)
         return canvas
+
+    def _shown(self, frame: Frame) -> tuple[float, float]:
+        """When the next frame of the video begins, and how long it stands, seconds."""
+        if self._rate is None:
+            return frame.time_s, frame.duration_s
+        return float(self.frames / self._rate), float(1 / self._rate)
 
     def _open(self, canvas: av.VideoFrame) -> VideoCodecContext:
         """Encoder and file head, as the first frame wants them. Raises WriteError."""
