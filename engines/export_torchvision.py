@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from engines.base import Array
-from engines.export_check import ExportError, Found, accept, compare
+from engines.export_check import Agreement, ExportError, Found, accept, compare
 from engines.export_networks import load, names_of
 from engines.export_request import ARCHITECTURES, Exported, Request, Say
 
@@ -97,15 +97,26 @@ def export_state(request: Request, architecture: str, made: Path, say: Say) -> E
     graph: nn.Module = (SsdGraph if family == "ssd" else FasterRcnnGraph)(network).eval()
     say(f"exporting {architecture}, {classes} classes, with torch {torch.__version__}")
     try:
-        _write(graph, family, size, made)
+        export_graph(graph, family, names, size, made)
     except Exception as error:  # the exporter has no common base class; its text is a page long
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise ExportError(f"torch {torch.__version__} cannot export {architecture}: {reason}") from None
+    return Exported(
+        "torchvision", names, size, accept(agreement(graph, family, size, request.pictures, made), architecture)
+    )
+
+
+def export_graph(graph: nn.Module, family: str, names: Sequence[str], size: int, made: Path) -> None:
+    """Write a graph of this module to the file `made`, with its classes' names; `size`: longer side of its input."""
+    _write(graph, family, size, made)
     rows = graph.anchors.shape[1] if isinstance(graph, SsdGraph) else 0
     _finish(made, {"task": "detect", "names": str(dict(enumerate(names))), "imgsz": str([size, size])}, rows)
-    pictures = [_fit(picture, (size, size) if family == "ssd" else None) for picture in request.pictures]
-    found = compare(*_both(graph, family, made, pictures), most=0 if family == "ssd" else 100)
-    return Exported("torchvision", names, size, accept(found, architecture))
+
+
+def agreement(graph: nn.Module, family: str, size: int, pictures: Sequence[Array], made: Path) -> Agreement:
+    """How far the file finds what the graph's module finds on pictures (H, W, 3) uint8 RGB."""
+    fitted = [_fit(picture, (size, size) if family == "ssd" else None) for picture in pictures]
+    return compare(*_both(graph, family, made, fitted), most=0 if family == "ssd" else 100)
 
 
 def _write(graph: nn.Module, family: str, size: int, made: Path) -> None:

@@ -1,13 +1,14 @@
 """Make scores mean something: Platt scaling of the logits, a class, on the val split.
 
 `python -m training.calibrate --checkpoint last.pt --data DIR` prints the slopes and offsets that `training.export`
-takes, and the expected calibration error before and after. A rising map of each class leaves its average precision as
-it is.
+(with --two-stage: `training.export_two_stage`) takes, and the expected calibration error before and after. A rising map
+of each class leaves its average precision as it is.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.data import IGNORE, Sample, load, names_of
-from training.evaluate import CLASSES, detect
+from training.evaluate import CLASSES, Finder, detect
 from training.metrics import inside, iou_matrix
 from training.network import Network
 
@@ -23,12 +24,12 @@ FEWEST = 200  # a class with fewer hits takes the common map
 Array = NDArray[np.float64]
 
 
-def outcomes(model: Network, samples: list[Sample], size: int) -> list[Array]:
+def outcomes(find: Finder, samples: list[Sample], size: int) -> list[Array]:
     """Per class (K, 2): logit of each detection and whether it hit (IoU >= 0.5, one hit a box)."""
     rows: list[list[tuple[float, float]]] = [[] for _ in CLASSES]
     for sample in samples:
         unsure = sample.boxes[sample.boxes[:, 0] == IGNORE, 1:]
-        for label, found in enumerate(detect(model, sample, size)):
+        for label, found in enumerate(find(sample, size)):
             truth = sample.boxes[sample.boxes[:, 0] == label, 1:]
             overlap, taken = iou_matrix(found[:, :4], truth), np.zeros(len(truth), bool)
             for k, row in enumerate(found):
@@ -73,15 +74,25 @@ def error(pairs: Array, slope: float, offset: float, bins: int = 15) -> float:
     return float(sum(gaps))
 
 
+def finder(checkpoint: Path, two_stage: bool) -> Finder:
+    """What finds with a checkpoint's averaged network."""
+    if two_stage:
+        from training import export_two_stage, train_two_stage
+
+        return partial(train_two_stage.detect, export_two_stage.read(checkpoint))
+    network = Network()
+    network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+    return partial(detect, network.eval())
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--size", type=int, default=416)
+    parser.add_argument("--two-stage", action="store_true", help="a checkpoint of training.train_two_stage")
     args = parser.parse_args()
-    network = Network()
-    network.load_state_dict(torch.load(args.checkpoint, map_location="cpu", weights_only=True)["average"])
-    parts = outcomes(network.eval(), load(args.data, names_of(args.data, "val")), args.size)
+    parts = outcomes(finder(args.checkpoint, args.two_stage), load(args.data, names_of(args.data, "val")), args.size)
     common = fit(np.concatenate(parts))
     maps = [fit(part) if part[:, 1].sum() >= FEWEST else common for part in parts]
     for name, part, (slope, offset) in zip(CLASSES, parts, maps, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,8 @@ from training.network import Network, cells, decode
 
 CLASSES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 Array = NDArray[np.float32]
+Finder = Callable[[Sample, int], list[Array]]
+"""A sample and the longer side to look at it -> per class (D, 5) box in its pixels, score."""
 
 
 def suppress(boxes: Array, scores: Array, limit: float = 0.6) -> NDArray[np.intp]:
@@ -28,20 +31,25 @@ def suppress(boxes: Array, scores: Array, limit: float = 0.6) -> NDArray[np.intp
     return order[keep]
 
 
-@torch.no_grad()
-def detect(model: Network, sample: Sample, size: int) -> list[Array]:
-    """Per class (D, 5) box in pixels of the sample and score, after letterbox, network and NMS."""
+def letterbox(sample: Sample, size: int) -> tuple[torch.Tensor, float]:
+    """Picture (1, 3, H, W) in 0..1, its longer side `size`, padded to multiples of 32; factor from its own pixels."""
     height, width = sample.picture.shape[:2]
     scale = size / max(height, width)
     inner = (round(width * scale), round(height * scale))
     shape = tuple(-(-side // 32) * 32 for side in (inner[1], inner[0]))
     canvas = np.full((*shape, 3), FILL, np.uint8)
     canvas[: inner[1], : inner[0]] = cv2.resize(sample.picture, inner, interpolation=cv2.INTER_LINEAR)
+    return torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 255, scale
+
+
+@torch.no_grad()
+def detect(model: Network, sample: Sample, size: int) -> list[Array]:
+    """Per class (D, 5) box in pixels of the sample and score, after letterbox, network and NMS."""
+    images, scale = letterbox(sample, size)
     device = next(model.parameters()).device
-    images = torch.from_numpy(canvas).to(device).permute(2, 0, 1)[None].float() / 255
     with torch.autocast(device.type, torch.bfloat16):
-        logits, sides = model(images)
-    boxes = (decode(sides[0].float().cpu(), cells(*shape)) / scale).numpy()
+        logits, sides = model(images.to(device))
+    boxes = (decode(sides[0].float().cpu(), cells(*images.shape[2:])) / scale).numpy()
     scores = logits[0].float().sigmoid().cpu().numpy()
     found = []
     for label in range(model.classes):
@@ -51,11 +59,10 @@ def detect(model: Network, sample: Sample, size: int) -> list[Array]:
     return found
 
 
-def evaluate(model: Network, data: Path, size: int) -> dict[str, dict[str, float]]:
+def evaluate(find: Finder, data: Path, size: int) -> dict[str, dict[str, float]]:
     """AP50 a class, for the street and traffic part of the val split and for its general photographs (coco_)."""
-    model.eval()
     samples = load(data, names_of(data, "val"))
-    found = [detect(model, sample, size) for sample in samples]
+    found = [find(sample, size) for sample in samples]
     parts = {
         "street": [not s.name.startswith("coco_") for s in samples],
         "coco": [s.name.startswith("coco_") for s in samples],

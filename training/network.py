@@ -97,11 +97,8 @@ class Network(nn.Module):
         self.up_from4, self.up_to5 = ConvBlock(96, 96, 3, 2), CrossStage(192, 128, 2)
         self.heads = nn.ModuleList(Head(channels, classes) for channels in (64, 96, 128))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) in 0..1, H and W multiples of 32 -> logits (B, A, classes), sides (B, A, 4) in strides.
-
-        A = all cells, row by row, strides 8, 16, 32 in turn.
-        """
+    def levels(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (B, 3, H, W) in 0..1, H and W multiples of 32 -> maps of strides 8, 16, 32; 64, 96, 128 channels."""
         c3 = self.stage3(self.stage2(x))
         c4 = self.stage4(c3)
         c5 = self.lateral5(self.stage5(c4))
@@ -109,8 +106,14 @@ class Network(nn.Module):
         p4 = self.down_to4(torch.cat((self.lateral4(c4), up(c5, scale_factor=2.0)), 1))
         p3 = self.down_to3(torch.cat((self.lateral3(c3), up(self.reduce4(p4), scale_factor=2.0)), 1))
         p4 = self.up_to4(torch.cat((self.up_from3(p3), p4), 1))
-        p5 = self.up_to5(torch.cat((self.up_from4(p4), c5), 1))
-        outputs = [head(level) for head, level in zip(self.heads, (p3, p4, p5), strict=True)]
+        return p3, p4, self.up_to5(torch.cat((self.up_from4(p4), c5), 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, H, W) in 0..1, H and W multiples of 32 -> logits (B, A, classes), sides (B, A, 4) in strides.
+
+        A = all cells, row by row, strides 8, 16, 32 in turn.
+        """
+        outputs = [head(level) for head, level in zip(self.heads, self.levels(x), strict=True)]
         return torch.cat([logits for logits, _ in outputs], 1), torch.cat([sides for _, sides in outputs], 1)
 
 

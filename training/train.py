@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from training.assign import losses
 from training.data import IGNORE, Augment, Sample, digest, load, names_of
-from training.evaluate import evaluate
+from training.evaluate import detect, evaluate
 from training.network import Network, cells
 from training.start import start
 
@@ -62,15 +63,16 @@ def batches(
 class Average:
     """Exponential moving average of the weights: what is evaluated and exported."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, keep: float = 0.9998, settled: int = 2000) -> None:
+        """`keep`: share of the old average a step, reached after a few times `settled` steps."""
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.steps = 0
+        self.keep, self.settled, self.steps = keep, settled, 0
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Follow `model`: slowly when it has settled, fast in the first steps."""
         self.steps += 1
-        keep = 0.9998 * (1 - math.exp(-self.steps / 2000))
+        keep = self.keep * (1 - math.exp(-self.steps / self.settled))
         for mean, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
             if mean.dtype.is_floating_point:
                 mean.lerp_(new, 1 - keep)
@@ -187,7 +189,7 @@ def run(args: argparse.Namespace) -> None:
         feed = batches(samples, [general, rendered], sizes[epoch], mosaic, args.seed * 1000 + epoch)
         record: dict[str, Any] = training.learn(feed, sizes[epoch], total_steps) | {"rendered": len(rendered)}
         if (epoch + 1) % 10 == 0 or epoch + 1 == len(sizes):
-            record["ap50"] = evaluate(training.average.model, args.data, sizes[epoch])
+            record["ap50"] = evaluate(partial(detect, training.average.model), args.data, sizes[epoch])
         with (args.output / "log.jsonl").open("a") as log:
             log.write(json.dumps(record) + "\n")
         training.save(args.output / "last.pt")
