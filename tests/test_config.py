@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tracker.cli.mode import TIMELAPSE, TIMELAPSE_EMBEDDED
 from tracker.config import (
     DEFAULT_TRACKER,
-    TIMELAPSE,
     TRACKERS,
     ByteTrackSettings,
     OcSortSettings,
@@ -96,7 +96,7 @@ def test_the_archive_file_can_be_read_and_says_something_else_than_the_defaults(
 
 
 def test_the_time_lapse_file_is_what_the_mode_sets() -> None:
-    assert make_settings(CONFIGS / "timelapse.yaml", {}) == make_settings(None, {}, TIMELAPSE) != Settings()
+    assert make_settings(CONFIGS / "timelapse.yaml", {}) == make_settings(None, {}, TIMELAPSE | TIMELAPSE_EMBEDDED)
 
 
 @pytest.mark.parametrize("name", TRACKERS)

@@ -163,13 +163,6 @@ TRACKERS: dict[str, type[TrackerSettings]] = {
     "sparse": SparseSettings,
 }
 DEFAULT_TRACKER = "steady"
-TIMELAPSE: dict[str, Any] = {
-    "tracker.name": "sparse",
-    "detect.score": 0.15,
-    "write.trail_s": 0,
-}
-"""Settings of time-lapse that differ from the defaults: weak detections too, since the association of all pictures
-tells what holds from what flickers; no trails between pictures that are minutes apart."""
 
 
 def default_tracker() -> TrackerSettings:

@@ -1,4 +1,4 @@
-"""Commands: `images` renders training pictures with labels, `clip` a short video with its ground truth."""
+"""Commands: `images` for training with labels, `clip`, a short video, and `timelapse`, both with ground truth."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def _parser() -> argparse.ArgumentParser:
     clip.add_argument("--frame-rate", type=int, default=25, help="pictures per second")
     clip.add_argument("--pan", type=float, default=0.0, help="degrees that the camera turns back and forth")
     clip.add_argument("--shake", type=float, default=1.0, help="how much the hand that holds it trembles; 1: little")
+    lapse = commands.add_parser("timelapse", help="render a folder of pictures far apart, with ground truth")
+    lapse.add_argument("--output", type=Path, required=True, help="folder for IMG_0001.jpg and on, with EXIF times")
+    lapse.add_argument("--truth", type=Path, required=True, help="folder for gt/gt.txt and seqinfo.ini")
+    lapse.add_argument("--seed", type=int, default=7, help="same seed, same pictures")
+    lapse.add_argument("--pictures", type=int, default=60, help="how many, with those that are missing")
+    lapse.add_argument("--interval", type=float, default=60.0, help="seconds between pictures")
+    lapse.add_argument("--size", type=_size, default=(768, 432), help="WIDTHxHEIGHT in pixels")
+    lapse.add_argument("--bump", type=int, metavar="K", help="the camera is knocked before picture K and stays so")
+    lapse.add_argument("--gap", type=int, nargs=2, metavar=("K", "N"), help="N pictures after picture K are missing")
     return parser
 
 
@@ -41,6 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
         from .images import write_images
 
         write_images(options.output, options.count, options.seed, options.first)
+        return 0
+    if options.command == "timelapse":
+        from .lapse import Shots, write_lapse
+
+        gap = tuple(options.gap) if options.gap else None
+        shots = Shots(options.pictures, options.interval, options.size, options.bump, gap)
+        write_lapse(options.output, options.truth, options.seed, shots)
         return 0
     from .clip import Hand, write_clip
 

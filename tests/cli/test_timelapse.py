@@ -56,6 +56,7 @@ def test_pictures_a_minute_apart_are_time_lapse(pictures: Path, tmp_path: Path) 
     assert "mode      sparse footage (time-lapse): a picture every 60 s" in done.stderr
     summary = summary_in(tmp_path)
     assert (summary["mode"], summary["tracker"], summary["offline"]) == ("timelapse", "sparse", True)
+    assert (summary["model"]["name"], summary["model"]["views"]) == ("street6-rcnn", 2)
     assert summary["mode_evidence"] and summary["duration_s"] == 14 * 60
     assert summary["frames"] == {"captured": 14, "processed": 14, "dropped": {}, "in_flight": 0}
     lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
@@ -100,7 +101,16 @@ def test_settings_of_another_tracker_keep_it(pictures: Path, tmp_path: Path) -> 
     done = tracker("run", "--source", pictures, *FILES, "--set", "tracker.confirm=1.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert summary_in(tmp_path)["tracker"] == "steady"
-    assert "those of steady, which is kept" in done.stderr
+    assert "the settings of time-lapse for 'tracker' do not go with those given" in done.stderr
+
+
+def test_settings_of_the_modes_tracker_can_be_set(pictures: Path, tmp_path: Path) -> None:
+    done = tracker(
+        "run", "--source", pictures, *FILES, "--mode", "timelapse", "--set", "tracker.remember=7", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    settings = summary_in(tmp_path)["settings"]
+    assert settings["tracker"]["remember"] == 7 and not settings["tracker"]["learn_scores"]
 
 
 def test_ordinary_video_stays_what_it_is(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracker.track.sparse_looks import FEWEST, chances, look_odds, products_of_others
+from tracker.track.sparse_looks import FEWEST, chances, levelled, look_odds, products_of_others
 
 
 def pairs(same: float, apart: float, share: float = 0.2, count: int = 1000) -> tuple[np.ndarray, np.ndarray]:
@@ -54,3 +54,21 @@ def test_others_are_of_one_picture_and_class() -> None:
     frames, class_ids = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 0])
     assert products_of_others(vectors, frames, class_ids).tolist() == [1.0, 0.0]
     assert len(products_of_others(vectors[:0], frames[:0], class_ids[:0])) == 0
+
+
+def test_what_a_cloud_takes_from_all_is_given_back_and_the_rest_stays() -> None:
+    """Four objects, three pictures; between the first and the second all products are .3 lower than usual."""
+    frames, others = np.repeat([0, 1, 0], 4), np.repeat([1, 2, 2], 4)
+    products = np.concatenate((np.full(4, 0.6), np.full(4, 0.9), np.full(4, 0.9)))
+    products[3] = 0.1  # another object: what it has not in common stays
+    chance = np.where(products < 0.2, 0.0, 1.0)
+    found = levelled(products, chance, frames, others)
+    assert np.ptp(found[chance == 1]) < 1e-9 and found[0] > 0.75
+    assert found[3] == pytest.approx(found[0] - 0.5)
+
+
+def test_few_or_unknown_pairs_do_not_tell_the_light() -> None:
+    products = np.array([0.5, 0.6, 0.9, 0.9, 0.9, np.nan])
+    found = levelled(products, np.ones(6), np.array([0, 0, 1, 1, 1, 0]), np.array([1, 1, 2, 2, 2, 1]))
+    assert found[:2].tolist() == [0.5, 0.6] and np.isnan(found[5])
+    assert levelled(np.zeros(0), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)).shape == (0,)

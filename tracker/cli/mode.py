@@ -12,8 +12,33 @@ from tracker.capture import Source, local_path
 from tracker.capture.cadence import SPARSE_GAP_S, Cadence, Probe
 from tracker.capture.sample import probe_file, probe_pictures
 from tracker.cli.options import settings_from
-from tracker.config import TIMELAPSE, Settings
+from tracker.config import DEFAULT_TRACKER, DetectSettings, Settings
 from tracker.errors import ConfigError, SourceError
+
+SPARSE = "sparse"
+TIMELAPSE: dict[str, Any] = {
+    "tracker.name": SPARSE,
+    "tracker.remember": 3,
+    "detect.score": 0.15,
+    "detect.flip": True,
+    "write.trail_s": 0,
+}
+"""Settings of time-lapse that differ from the defaults. Weak detections too, since the association of all pictures
+tells what holds from what flickers; and no trails between pictures that are minutes apart."""
+TIMELAPSE_EMBEDDED: dict[str, Any] = {
+    "detect.model": "street6-rcnn",
+    "detect.input_size": 768,
+    "detect.score": 0.1,
+    "tracker.learn_scores": False,
+    "tracker.min_probability": 0.35,
+    "tracker.min_probability_once": 0.42,
+}
+"""The same where no model was asked for: the embedded Faster R-CNN; larger pictures, since there is time; its scores are
+calibrated, while learning would take whom nobody links, such as all who pass by once, for false."""
+TWO_STAGE_RUNTIMES = ("auto", "onnxruntime", "openvino")
+"""Of `detect.runtime`: those that run a Faster R-CNN."""
+TIMELAPSE_OTHER: dict[str, Any] = {"detect.tiles": "auto"}
+"""The same with a model that was asked for, whose input is usually fixed."""
 
 OUTPUT_RATE = 5.0
 """Pictures a second of a time-lapse's annotated video: as many as a person can follow."""
@@ -94,19 +119,38 @@ def _by_first(source: Source) -> Cadence:
     return probe.decision()
 
 
+def plain_settings(flags: Mapping[str, Any]) -> Settings:
+    """Settings before the source is seen. Raises ConfigError."""
+    return settings_from(flags, {"tracker.name": SPARSE} if flags["mode"] == "timelapse" else None)
+
+
 def sparse_settings(flags: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-    """Settings for time-lapse, where the user's words do not say otherwise, and notices.
+    """Settings for time-lapse, where the user's words do not say otherwise, and notices of what they leave out.
 
     Raises:
         ConfigError: those words are wrong in themselves.
     """
-    try:
-        return settings_from(flags, TIMELAPSE), []
-    except ConfigError as error:
-        kept = {key: value for key, value in TIMELAPSE.items() if not key.startswith("tracker.")}
-        settings = settings_from(flags, kept)
-        name, wanted = settings.tracker.name, TIMELAPSE["tracker.name"]
-        return settings, [f"the settings given are those of {name}, which is kept in place of {wanted} ({error})"]
+    plain = plain_settings(flags)
+    wanted = TIMELAPSE | (TIMELAPSE_EMBEDDED if _open_model(flags, plain.detect) else TIMELAPSE_OTHER)
+    chosen = flags["tracker_name"] or (plain.tracker.name if plain.tracker.name != DEFAULT_TRACKER else SPARSE)
+    if chosen != SPARSE:
+        wanted = {key: value for key, value in wanted.items() if not key.startswith("tracker.")}
+    taken: dict[str, Any] = {}
+    settings, notices = plain, []
+    for section in ("write", "detect", "tracker"):
+        more = {key: value for key, value in wanted.items() if key.startswith(f"{section}.")}
+        try:
+            settings, taken = settings_from(flags, taken | more), taken | more
+        except ConfigError as error:
+            notices.append(f"the settings of time-lapse for '{section}' do not go with those given: {error}")
+    return settings, notices
+
+
+def _open_model(flags: Mapping[str, Any], detect: DetectSettings) -> bool:
+    """Whether nobody asked for a model, or for a runtime that the embedded Faster R-CNN does not have."""
+    named = flags["model"] is not None or detect.model != DetectSettings().model
+    required = (flags["require"] or "auto").partition(" ")[0]
+    return not named and detect.runtime in TWO_STAGE_RUNTIMES and required in TWO_STAGE_RUNTIMES
 
 
 def stays_path(video: Path | None) -> Path | None:

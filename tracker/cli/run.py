@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tracker.cli.options import RATE, SECONDS, detector_options, setting_options, settings_from, tracker_option
+from tracker.cli.options import RATE, SECONDS, detector_options, setting_options, tracker_option
 from tracker.errors import ConfigError
 
 
@@ -65,11 +65,12 @@ Examples:
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 def command(**flags: Any) -> None:
     """Track the objects of one video, stream or folder of pictures."""
+    from tracker.cli.mode import plain_settings
     from tracker.cli.session import Session
     from tracker.cli.signals import stop_on_signals
     from tracker.cli.summary import Outcome
 
-    settings = settings_from(flags)
+    settings = plain_settings(flags)
     if flags["no_video"] and flags["output"]:
         raise ConfigError("--no-video and --output contradict each other; leave one out")
     if flags["warm_start"] and flags["require"]:

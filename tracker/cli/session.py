@@ -73,7 +73,7 @@ class Session:
         with ExitStack() as stack:
             source = stack.enter_context(self._open_source())
             info, mode = source.info, self._mode(source)
-            detector, notices = self._open_detector(source)
+            detector, notices = self._open_detector(source, mode)
             stack.callback(detector.close)
             self._banner(info, mode, detector, notices)
             outcome, error = self._track(source, mode, detector)
@@ -118,10 +118,11 @@ class Session:
             self._check_paths()
         return mode
 
-    def _open_detector(self, source: Source) -> tuple[RelayDetector, list[str]]:
+    def _open_detector(self, source: Source, mode: Mode) -> tuple[RelayDetector, list[str]]:
         """The detector for this source, and notices. Compiling may take minutes: a signal ends it at once."""
         flags = self.flags
-        size = None if source.varied else (source.info.width, source.info.height)
+        # Of a camera's pictures the first one tells the shape of all; those of any folder may be anything.
+        size = None if source.varied and not mode.sparse else (source.info.width, source.info.height)
         with interruptible():
             opener = Opener(
                 self.settings.detect, size, live=source.info.live, require=flags["require"],

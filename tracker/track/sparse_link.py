@@ -29,7 +29,7 @@ from tracker.track.sparse import observer_of
 from tracker.track.sparse_chains import best_chains, heads, standing
 from tracker.track.sparse_fill import filled
 from tracker.track.sparse_gain import SHORTEST_S, Array, Sights, candidates, gains, room
-from tracker.track.sparse_looks import chances, look_odds, products_of_others
+from tracker.track.sparse_looks import chances, levelled, look_odds, products_of_others
 from tracker.track.sparse_scores import LinkedScores, together
 from tracker.track.steady import Steady
 from tracker.track.table import SLACK_S, usable
@@ -122,7 +122,9 @@ class SparseLinker:
             for some in _blocks(len(rows)):
                 gain[some] = _gains(path, rows[some], columns[some], speeds, rivals, area)
             if products is not None and others is not None:
-                gain += look_odds(products, chances(rows, gain), others)
+                chance = chances(rows, gain)
+                alike = levelled(products, chance, path.frames[rows], path.frames[columns])
+                gain += look_odds(alike, chance, others)
             good = gain > 0
             chosen = best_chains(rows[good], columns[good], gain[good])
             before = np.full(len(path.ids), -1)

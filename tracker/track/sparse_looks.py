@@ -18,6 +18,7 @@ from tracker.track.tracklets import Array
 FEWEST = 30  # products of a kind from which on they mean something
 MOST = 50  # detections of a picture that are compared with one another
 ROUNDS = 20
+COMMON = 3.0  # pairs of two pictures that are probably the same, from which on their light can be told
 NARROWEST = 0.01  # least deviation of products
 TRUST, LIMIT = 0.7, 5.0  # of the logarithm of the odds: what looks alike may still be another; and the largest
 
@@ -46,6 +47,22 @@ def look_odds(products: Array, chance: Array, others: Array) -> Array:
         )
         share = weight / (weight + (1 - weight) * np.exp(-np.clip(odds, -30, 30)))
     result[known] = TRUST * np.clip(odds, -LIMIT, LIMIT)
+    return result
+
+
+def levelled(products: Array, chance: Array, frames: Ids, others: Ids) -> Array:
+    """Products (K,) between pictures `frames` and `others` (K,), as if all pictures were taken in one light.
+
+    A cloud or another exposure makes all objects of two pictures less alike at once: what those that are probably the
+    same (`chance`, (K,)) have in common is taken out, where there are some.
+    """
+    known = np.isfinite(products)
+    weight, value = np.where(known, chance, 0.0), np.where(known, products, 0.0)
+    _, pair = np.unique(np.stack((frames, others)), axis=1, return_inverse=True)
+    total = np.bincount(pair, weight)
+    mean = np.bincount(pair, weight * value) / np.maximum(total, 1e-9)
+    usual = (weight * value).sum() / max(weight.sum(), 1e-9)
+    result: Array = np.minimum(products + np.where(total >= COMMON, usual - mean, 0.0)[pair], 1.0)
     return result
 
 

@@ -58,7 +58,9 @@ class Path:
     def blocks(self) -> Iterator[slice]:
         """Rows of whole tracklets, some ROWS_AT_ONCE at a time."""
         bounds = np.append(self.starts, len(self.ids))
-        edges = bounds[bounds.searchsorted(np.arange(0, len(self.ids) + ROWS_AT_ONCE, ROWS_AT_ONCE).clip(0, bounds[-1]))]
+        edges = bounds[
+            bounds.searchsorted(np.arange(0, len(self.ids) + ROWS_AT_ONCE, ROWS_AT_ONCE).clip(0, bounds[-1]))
+        ]
         return (slice(begin, end) for begin, end in pairwise(np.unique(edges).tolist()))
 
     def named(self, ids: Ids) -> Path:
