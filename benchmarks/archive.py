@@ -184,19 +184,24 @@ def family(process: psutil.Popen) -> list[tuple[str, int]]:
 
 
 def retrack(args: argparse.Namespace) -> None:
-    """Detecting and tracking once, then tracking alone, with another tracker: wall seconds, the start left out."""
+    """Detecting and tracking once, then tracking alone, with another tracker: CPU and wall seconds."""
     options = ("--workers", "1", *(("--model", str(args.model)) if args.model else ()))
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch, "out")
-        first = run(annotate(args.folder, output, *options))
+        first = cost(annotate(args.folder, output, *options))
         again = [
-            run(annotate(args.folder, output, *options, "--retrack", "--tracker", name))
+            cost(annotate(args.folder, output, *options, "--retrack", "--tracker", name))
             for name in ("bytetrack", "ocsort", "sort")
         ]
-        start = run(annotate(args.folder, output, *options, "--resume", "--tracker", "sort"))
-    middle = statistics.median(again)
-    print(f"detect and track {first:.1f} s; track again {middle:.2f} s (median of 3), of which start {start:.2f} s")
-    print(f"ratio {first / middle:.1f}x, without the start {(first - start) / max(middle - start, 1e-3):.1f}x")
+        start = cost(annotate(args.folder, output, *options, "--resume", "--tracker", "sort"))
+        print(f"{frames_of(output)} frames")
+    for name, key in (("CPU", "cpu_s"), ("wall", "wall_s")):
+        once, begun = first[key], start[key]
+        middle = statistics.median(one[key] for one in again)
+        print(f"{name}: detect and track {once:.1f} s; track again {middle:.2f} s (median of 3), start {begun:.2f} s")
+        print(
+            f"{name}: ratio {once / middle:.1f}x, without the start {(once - begun) / max(middle - begun, 1e-3):.1f}x"
+        )
 
 
 def peer(args: argparse.Namespace) -> None:

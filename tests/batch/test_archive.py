@@ -167,6 +167,22 @@ def test_a_full_disk_pauses_until_there_is_room(manifest: Manifest, monkeypatch:
     assert "paused" in said[0] and "going on" in said[1]
 
 
+def test_where_another_disk_is_full_it_is_tried_again(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    tries: list[str] = []
+
+    def answer(job: Job) -> Outcome:
+        tries.append(job.video.name)
+        return Outcome(FULL, "No space left on device") if len(tries) == 1 else good(job)
+
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": module.PLENTY_BYTES}))
+    monkeypatch.setattr(module, "ROOM_S", 0.001)
+    monkeypatch.setattr(module, "AGAIN_S", 0.01)
+    board = archive_of(manifest, FakeRunner(answer, slots=1), say=said.append).run(manifest.entries())
+    assert board.done == 4 and tries[:2] == ["a", "a"]
+    assert "not that of" in said[0] and said[1] == "trying again"
+
+
 def test_a_manifest_on_a_full_disk_waits_and_loses_nothing(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     real, left = manifest.end, [2]
 

@@ -41,6 +41,15 @@ def runner_of(slots: list[Slot], begin: Slot) -> RayRunner:
     return runner
 
 
+def test_a_cluster_without_room_is_told_once() -> None:
+    said: list[str] = []
+    runner = runner_of([Slot(None, 0), Slot(None, 0)], Slot(None, 0))
+    runner._say, runner._kind, runner._idle_since = said.append, "CPU", 0.0
+    for _ in range(2):
+        assert list(runner.poll(0.0)) == []
+    assert said == ["the cluster has no CPU free: waiting until its other work leaves one; Ctrl-C ends"]
+
+
 def test_an_actor_that_never_begins_is_told() -> None:
     dead = Slot(None, "ModuleNotFoundError: No module named 'tracker'")
     runner = runner_of([dead], dead)
@@ -54,7 +63,10 @@ def test_one_that_was_late_counts_again_from_nothing() -> None:
     assert runner.free == 0 and runner.free == 1 and runner._slots[0].failed == 0
 
 
-def test_a_node_that_does_not_see_the_videos_fails_none_of_them(tmp_path: Path) -> None:
+def test_a_node_that_does_not_see_the_videos_fails_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKER_NO_NUMBA", "1")  # as the actor does for itself
     Manifest(tmp_path).close()
     here, gone = tmp_path / "here.mp4", tmp_path / "gone.mp4"
     here.write_bytes(b"x")

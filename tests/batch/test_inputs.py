@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tracker.batch import inputs
 from tracker.batch.inputs import Video, find_videos, fingerprint
 from tracker.errors import SourceError, UsageError
 
@@ -77,13 +78,15 @@ def test_a_fingerprint_tells_files_apart_by_their_ends_or_by_all(tmp_path: Path)
         fingerprint(Video("none", tmp_path / "none"))
 
 
-@pytest.mark.parametrize("stem", ["clip.partial", "clip.replaced", "clip.parquet", "a\nb\x1b[2J", "é" * 124])
+@pytest.mark.parametrize(
+    "stem", ["clip.partial", "clip.replaced", "clip.parquet", "clip.pictures", "a\nb\x1b[2J", "é" * 124]
+)
 def test_a_name_leaves_room_for_what_is_made_of_it(stem: str, tmp_path: Path) -> None:
     put(tmp_path / "in" / "clip.mp4")
     put(tmp_path / "in" / f"{stem}.mp4")
     given = {video.name for video in find_videos([str(tmp_path / "in")], tmp_path / "out")}
     assert len(given) == 2
-    ends = (".partial.parquet", ".partial", ".replaced", ".parquet")
+    ends = (".partial.parquet", ".partial", ".replaced", ".parquet", ".pictures", ".pictures.partial")
     assert not given & {name + end for name in given for end in ends}
     for name in given:
         assert name.isprintable() and put(tmp_path / f"{name}.partial.parquet").exists()
@@ -115,6 +118,25 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(UsageError, match="locked' cannot be listed: Permission denied"):
         find_videos([str(tmp_path / "in")], tmp_path / "out")
+
+
+def test_an_address_is_known_again_without_its_secrets() -> None:
+    for url, place in (
+        ("s3://KEY:hidden@bucket/a.mp4", "s3://KEY:***@bucket/a.mp4"),
+        ("https://host/a.mp4?X-Amz-Date=now&X-Amz-Signature=hidden", "https://host/a.mp4?***"),
+        ("https://host/a.mp4?camera=3", "https://host/a.mp4?camera=3"),
+    ):
+        video = Video.at("a", url)
+        assert (video.url, video.place) == (url, place)
+        assert Video.at("a", place).place == place
+
+
+def test_addresses_that_differ_in_secrets_alone_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(inputs, "expand", lambda text, is_video: [(text, "a.mp4")])
+    urls = [f"https://host/a.mp4?token=hidden{k}" for k in range(2)]
+    with pytest.raises(UsageError, match="differ only in secrets") as caught:
+        find_videos(urls, tmp_path)
+    assert "hidden" not in str(caught.value)
 
 
 def test_a_signature_in_an_address_is_in_no_name() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tracker.batch.inputs import Video
+from tracker.batch import inputs
+from tracker.batch import manifest as module
+from tracker.batch.inputs import Fingerprint, Video
 from tracker.batch.job import DONE, FAILED, STOPPED, Outcome
 from tracker.batch.manifest import NAME, WAITING, Manifest, check_same, check_unchanged
 from tracker.errors import Interrupted, OutputError, UsageError, WriteError
@@ -76,6 +79,49 @@ def test_a_touched_file_with_the_same_bytes_is_the_same(tmp_path: Path, videos: 
     manifest.add(videos, whole=False)
     videos[0].path.touch()
     check_unchanged(manifest.entries())
+    manifest.close()
+
+
+def test_an_untouched_file_is_not_read_again_unless_all_of_it_counts(
+    tmp_path: Path, videos: list[Video], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.add(videos[:2], whole=False)
+    manifest.add(videos[2:], whole=True)
+    read: list[str] = []
+
+    def fingerprint(video: Video, *, whole: bool) -> Fingerprint:
+        read.append(video.name)
+        return inputs.fingerprint(video, whole=whole)
+
+    monkeypatch.setattr(module, "fingerprint", fingerprint)
+    os.utime(videos[1].path, ns=(1, 1))
+    check_unchanged(manifest.entries())
+    assert read == ["b", "c"]
+    manifest.close()
+
+
+def test_secrets_of_an_address_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "remote_digest", lambda url, ends, whole: (5, "abc"))
+    url = "https://me:hidden1@host/a.mp4?X-Amz-Date=today&X-Amz-Signature=hidden2"
+    manifest = Manifest(tmp_path)
+    manifest.add([Video.at("a", url)], whole=False)
+    (entry,) = manifest.entries()
+    assert entry.video.url == entry.video.place == Video.at("a", url.replace("today", "later")).place
+    with pytest.raises(UsageError, match=r"host/a\.mp4.* has secrets, which are not kept: name it as an input again"):
+        monkeypatch.undo()
+        check_unchanged([entry])
+    manifest.close()
+    assert b"hidden" not in (tmp_path / NAME).read_bytes()
+
+
+def test_the_pictures_come_one_video_at_a_time(tmp_path: Path, videos: list[Video]) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.add(videos, whole=False)
+    picture = {"frame": 3, "jpeg": "aaaa", "boxes": []}
+    manifest.end("a", Outcome(DONE, figures={"frames": 5, "summary": {"tracks": 2, "pictures": [picture]}}))
+    assert manifest.entries()[0].figures == {"frames": 5, "summary": {"tracks": 2}}
+    assert manifest.pictures("a") == [picture] and manifest.pictures("b") == []
     manifest.close()
 
 

@@ -11,7 +11,8 @@ pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from tests.fakes import detections
 from tracker.batch import spool as module
-from tracker.batch.spool import About, Sight, Spool, packed, unpacked
+from tracker.batch.sights import Sight, packed, unpacked
+from tracker.batch.spool import About, Spool
 from tracker.errors import TrackerError, WriteError
 
 ABOUT = About(160, 120, "30000/1001", ("person", "ünï <car>"), ("one warning",))

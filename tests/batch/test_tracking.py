@@ -10,10 +10,12 @@ import pytest
 pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from tests.fakes import squares
-from tracker.batch.spool import About, Sight, Spool
+from tracker.batch.sights import Sight
+from tracker.batch.spool import About, Spool
 from tracker.batch.tracking import between, track_spool
 from tracker.config import make_settings
 from tracker.structures import LOST, Tracks
+from tracker.track import tracklets
 from tracker.track.whole import link_whole
 
 SIZE = (160, 120)
@@ -29,7 +31,7 @@ def spool_of(folder: Path, stride: int = 1, frames: int = FRAMES) -> Spool:
 
 def tracks_of(spool: Spool, **settings: object) -> list[tuple[int, float, Tracks]]:
     chosen = make_settings(None, {f"tracker.{key}": value for key, value in settings.items()}).tracker
-    return list(track_spool(spool, chosen, SIZE))
+    return list(track_spool(spool, chosen, SIZE, spool.moments()))
 
 
 def test_without_pictures_the_tracks_are_those_of_link(tmp_path: Path) -> None:
@@ -51,6 +53,16 @@ def test_frames_passed_over_get_the_boxes_between(name: str, tmp_path: Path) -> 
     for box in middle.boxes:
         assert min(np.abs(box - one).max() for one in truth) < 2.0
     assert not len(rows[39][2])  # nobody knows what comes after the last look
+
+
+def test_how_much_is_worked_on_together_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = spool_of(tmp_path)
+    whole = tracks_of(spool)
+    monkeypatch.setattr(tracklets, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(tracklets, "FRAMES_AT_ONCE", 7)
+    for (_, _, one), (_, _, other) in zip(whole, tracks_of(spool), strict=True):
+        for name in ("ids", "boxes", "scores", "class_ids", "missed_s", "state"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_between_keeps_what_both_have() -> None:

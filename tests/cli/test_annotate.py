@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event
 
 import av
 import cv2
@@ -20,6 +21,11 @@ pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from benchmarks.archive_clips import excerpt
 from engines.lock import locked
+from tracker.batch.inputs import Video
+from tracker.batch.manifest import Entry
+from tracker.cli import archive as module
+from tracker.config import make_settings
+from tracker.errors import OutputError
 
 SAMPLE = Path(__file__).parent.parent.parent / "samples" / "street.mp4"
 FORMATS = "mot,coco,cvat,labelstudio,yolo,jsonl,parquet"
@@ -155,6 +161,31 @@ def test_an_address_gives_what_the_file_gives(archive: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out" / "fetched").exists()
     refused = annotate(archive / "in", "--output", "s3://bucket/labels", cwd=tmp_path)
     assert refused.returncode == 2 and "needs a disk" in refused.stderr and not (tmp_path / "s3:").exists()
+
+
+def session_of(folder: Path, **flags: object) -> module.ArchiveSession:
+    return module.ArchiveSession(make_settings(None, {}), {"output": folder, "overwrite": False, **flags}, Event())
+
+
+def test_a_folder_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, waiting: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(module, "locked", refused)
+    with pytest.raises(OutputError, match=r"manifest\.lock cannot be made: Permission denied; choose another --output"):
+        session_of(tmp_path / "out").run()
+
+
+@pytest.mark.parametrize("retrack", [False, True])
+def test_secrets_of_an_address_come_from_the_command_line(
+    retrack: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://host/a.mp4?X-Amz-Date=now&X-Amz-Signature=hidden"
+    monkeypatch.setattr(module, "find_videos", lambda inputs, folder: [Video.at("a", text) for text in inputs])
+    session = session_of(tmp_path, inputs=(url,), retrack=retrack)
+    session._addresses = {video.place: video.url for video in session._named()}
+    (entry,) = session._with_addresses([Entry(Video.at("a", "https://host/a.mp4?***"), None)])
+    assert entry.video.url == url
 
 
 def test_what_failed_is_tried_again_when_asked_for(archive: Path, copy: Path, tmp_path: Path, clip: Path) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.exports.records import HOSTILE, crowd, record, sights, street
+from tests.exports.records import HOSTILE, crowd, record, street
 from tests.report.test_suspects import walk
 from tracker.errors import OutputError
 from tracker.report import VideoSummary, report, shrunk, summarise, telling_frames, write_report
@@ -88,6 +88,13 @@ def test_a_summary_outlives_json() -> None:
         assert VideoSummary.from_dict(json.loads(json.dumps(one.as_dict()))) == one
 
 
+def test_pictures_may_come_one_video_at_a_time() -> None:
+    whole = [summary(), summary("b.mp4")]
+    without = [replace(one, pictures=()) for one in whole]
+    assert "data:image/jpeg" in report(whole, "t", {}) and "data:image/jpeg" not in report(without, "t", {})
+    assert report(without, "t", {}, lambda place: whole[place].pictures) == report(whole, "t", {})
+
+
 def test_pictures_are_bounded() -> None:
     many = [(k, photo()) for k in range(9)] + [(99, photo())]
     assert len(summarise(street(), pictures=many).pictures) == PICTURES
@@ -97,12 +104,13 @@ def test_pictures_are_bounded() -> None:
 
 
 def test_telling_frames_show_most() -> None:
-    found = telling_frames(street(), 2)
-    boxes = [sum(frame == k for frame, _ in sights(street())) for k in range(40)]
+    boxes = np.bincount(street().frames, minlength=40).astype(np.float64)
+    found = telling_frames(boxes + 0.1, 2)
     assert [boxes[k] for k in found] == [2, 2]
     assert found[0] < 20 <= found[1]
-    assert telling_frames(record([], frame_count=1), 3) == [0]
-    assert telling_frames(record([], frame_count=0)) == []
+    assert telling_frames(np.array((np.nan, 0.0, np.nan)), 1) == [1]  # nobody looked at the others
+    assert telling_frames(np.zeros(1), 3) == [0]
+    assert telling_frames(np.zeros(0)) == []
 
 
 def test_the_page_tells_what_there_is() -> None:

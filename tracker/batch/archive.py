@@ -7,17 +7,19 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
+from time import monotonic
 from typing import Protocol
 
-from tracker.batch.job import CRASHED, DONE, FAILED, FULL, STOPPED, Job, Plan
+from tracker.batch.job import CRASHED, DONE, FAILED, FULL, STOPPED, Job, Plan, is_full
 from tracker.batch.local import Finished, Progress
 from tracker.batch.manifest import Entry, Manifest
-from tracker.batch.work import is_full
 from tracker.errors import WriteError
 
 POLL_S, ROOM_S = 0.5, 2.0
 ROOM_BYTES = 16 << 20
 """A full disk has room again when this much more is free than at the failure."""
+PLENTY_BYTES, AGAIN_S = 256 << 20, 60.0
+"""With so much free, the disk is not what was full; then it is tried again so often."""
 MOST_CRASHES = 3
 
 
@@ -75,7 +77,8 @@ class Archive:
         self._max_failures, self._say, self._show = max_failures, say, show
         self._crashes: Counter[str] = Counter()
         self._waiting: deque[Job] = deque()
-        self._full_at: int | None = None  # free bytes when the disk was full
+        self._full_at: int | None = None  # free bytes when a disk was full
+        self._full_s = 0.0  # when that was, monotonic
 
     def run(self, entries: Sequence[Entry]) -> Board:
         """Do all that is waiting. Ends early when `stop` is set or too many failed.
@@ -129,10 +132,14 @@ class Archive:
             self._runner.submit(job)
 
     def _has_room(self) -> bool:
-        """Whether the disk has room again; waits a moment where it has not."""
+        """Whether the disk has room again; waits a moment where it has not.
+
+        Where the output's disk is not what is full, it can only be tried again.
+        """
         assert self._full_at is not None, "only asked after a failure"
-        if shutil.disk_usage(self._plan.output).free >= self._full_at + ROOM_BYTES:
-            self._say("the disk has room again; going on")
+        elsewhere = self._full_at >= PLENTY_BYTES and monotonic() - self._full_s >= AGAIN_S
+        if elsewhere or shutil.disk_usage(self._plan.output).free >= self._full_at + ROOM_BYTES:
+            self._say("trying again" if elsewhere else "the disk has room again; going on")
             self._full_at, self.board.paused = None, ""
             return True
         self._stop.wait(ROOM_S)
@@ -189,10 +196,15 @@ class Archive:
 
     def _pause(self) -> None:
         """The disk is full."""
-        if self._full_at is None:
-            self._full_at = shutil.disk_usage(self._plan.output).free
-            self.board.paused = "the disk is full"
-            self._say(
-                f"the disk of {self._plan.output} is full: paused until there are {ROOM_BYTES >> 20} MB more; what is "
-                "done is safe, Ctrl-C ends and --resume goes on"
+        if self._full_at is not None:
+            return
+        self._full_at, self._full_s = shutil.disk_usage(self._plan.output).free, monotonic()
+        self.board.paused = "the disk is full"
+        what = f"the disk of {self._plan.output} is full: paused until there are {ROOM_BYTES >> 20} MB more"
+        if self._full_at >= PLENTY_BYTES:
+            self.board.paused = "a disk or quota is full"
+            what = (
+                f"a disk is full, and not that of {self._plan.output}, or a quota is: make room, also for temporary "
+                f"files; trying again every {AGAIN_S:.0f} s"
             )
+        self._say(f"{what}; what is done is safe, Ctrl-C ends and --resume goes on")

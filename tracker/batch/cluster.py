@@ -6,24 +6,26 @@ the segment in work. Pictures and boxes never pass through Ray: only jobs and ou
 
 from __future__ import annotations
 
+import math
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import Any
 
-from tracker.batch.job import CRASHED, FAILED, Job, Outcome
-from tracker.batch.local import Finished, Progress
+from tracker.batch.job import CRASHED, ENDING, FAILED, Job, Outcome
+from tracker.batch.local import Finished, Progress, lean
 from tracker.batch.manifest import NAME
 from tracker.batch.spool import Spool
-from tracker.batch.work import ENDING, Worker
+from tracker.batch.work import Worker
 from tracker.errors import RequirementError, UsageError
 
-CONNECT_S = 10.0
+CONNECT_S, PATIENCE_S = 10.0, 15.0
 SHOWN = 200  # letters of an error of Ray
 MOST_STARTS = 3
 UNSEEN = RequirementError.__name__
@@ -35,6 +37,7 @@ class Annotator:
 
     def __init__(self) -> None:
         """No job."""
+        lean()
         self._stop, self._frames = Event(), 0
         self._worker = Worker(self._stop, 1)
 
@@ -78,10 +81,13 @@ class Slot:
 class RayRunner:
     """As many actors as the cluster has processors, or GPUs where the detector wants one."""
 
-    def __init__(self, address: str, workers: int | None = None, *, gpu: bool = False) -> None:
+    def __init__(
+        self, address: str, workers: int | None = None, *, gpu: bool = False,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:  # fmt: skip
         """Connect. `address`: of a running cluster, or "local" to start one here for this run.
 
-        workers: at most so many actors. gpu: each has a GPU of its own.
+        workers: at most so many actors. gpu: each has a GPU of its own. say: takes lines for a person.
 
         Raises:
             RequirementError: Ray is not installed. UsageError: no cluster there.
@@ -105,6 +111,7 @@ class RayRunner:
             raise RequirementError(f"--ray {address}: the cluster has no {kind}")
         # Three methods at a time: the job, the question how far it is, and the wish to stop.
         self._actor = ray.remote(**asks, max_concurrency=3, max_restarts=0)(Annotator)
+        self._say, self._kind, self._idle_since = say, kind, monotonic()
         self._slots = [self._begin() for _ in range(min(slots, workers or slots))]
 
     @property
@@ -127,12 +134,21 @@ class RayRunner:
         """
         busy = {slot.answer: slot for slot in self._slots if slot.job is not None}
         coming = [slot.ping for slot in self._slots if slot.ping is not None]
+        self._tell_full(len(coming))
         ready, _ = self._ray.wait([*busy, *coming], num_returns=1, timeout=timeout_s)
         for answer in ready:
             if answer in busy:
                 yield self._finished(busy.pop(answer))
         for slot in busy.values():
             yield from self._progress(slot)
+
+    def _tell_full(self, coming: int) -> None:
+        """Say so where the cluster has had no room for any of us for long; once, until it has."""
+        if coming < len(self._slots):
+            self._idle_since = monotonic()
+        elif monotonic() - self._idle_since > PATIENCE_S:
+            self._idle_since = math.inf
+            self._say(f"the cluster has no {self._kind} free: waiting until its other work leaves one; Ctrl-C ends")
 
     def stop(self) -> None:
         """Ask all to end their jobs at the next frame."""

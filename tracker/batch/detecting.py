@@ -7,7 +7,8 @@ from contextlib import closing
 from threading import Event
 
 from tracker.batch.job import Job
-from tracker.batch.spool import SEGMENT, About, Sight, Spool, packed
+from tracker.batch.sights import Sight, packed
+from tracker.batch.spool import SEGMENT, About, Spool
 from tracker.capture import Source, open_source
 from tracker.config import SteadySettings
 from tracker.detect import share_cores

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,25 +10,28 @@ from typing import Any
 
 from tracker.batch.job import Job
 from tracker.batch.pictures import write_pictures
-from tracker.batch.spool import Spool
+from tracker.batch.samples import samples_of
+from tracker.batch.spool import Moments, Spool
 from tracker.batch.tracking import track_spool
-from tracker.capture import open_source
-from tracker.errors import Interrupted, OutputError, SourceError
+from tracker.errors import OutputError
 from tracker.exports import FORMATS, Annotation, Recorder
-from tracker.report import shrunk, summarise, telling_frames
+from tracker.report import summarise, telling_frames
 
 
 def finish_video(job: Job, spool: Spool, stop: Event) -> dict[str, Any]:
     """Track the whole spool and write the exports, replacing those of before; returns the figures of the video.
 
+    The report's pictures are of frames with many detections: the same ones whatever the tracker.
+
     Raises:
         WriteError, OutputError: an export cannot be written; those before it stay.
         Interrupted: `stop` was set while pictures were made.
     """
-    annotation = recorded(job, spool)
+    moments = spool.moments()
+    annotation = recorded(job, spool, moments)
     left_out = {name: write(annotation, job.plan.output, name, job.video.name) for name in job.plan.formats}
     write_pictures(job, annotation, stop)
-    shown = pictures_of(job, spool, telling_frames(annotation), stop)
+    shown = samples_of(job, spool, telling_frames(moments.found), stop)
     summary = summarise(annotation, pictures=shown, reason="; ".join(spool.about().warnings))
     summary = replace(summary, name=job.video.name)  # two videos of different folders may be called the same
     return {
@@ -39,27 +41,11 @@ def finish_video(job: Job, spool: Spool, stop: Event) -> dict[str, Any]:
     }
 
 
-def pictures_of(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> list[tuple[int, bytes]]:
-    """Frames of the video for the report; none where it is not there any more. Raises Interrupted."""
-    shown = []
-    for number in numbers:
-        try:
-            with open_source(str(job.video.path), stop=stop, mark=spool.mark(number)) as source:
-                frame = next((frame for frame in source if frame.index == number), None)
-        except SourceError:
-            return []
-        if frame is not None:
-            shown.append((number, shrunk(frame.bgr)))
-        elif stop.is_set():
-            raise Interrupted("stopped")
-    return shown
-
-
-def recorded(job: Job, spool: Spool) -> Annotation:
+def recorded(job: Job, spool: Spool, moments: Moments) -> Annotation:
     """The tracks of the whole video."""
     about, recorder = spool.about(), Recorder()
     size = about.width, about.height
-    for _, time_s, tracks in track_spool(spool, job.plan.settings.tracker, size):
+    for _, time_s, tracks in track_spool(spool, job.plan.settings.tracker, size, moments):
         recorder.add(time_s, tracks)
     rate = Fraction(about.frame_rate) if about.frame_rate else None
     return recorder.annotation(

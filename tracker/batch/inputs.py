@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from tracker.batch.remote import digest as remote_digest
-from tracker.batch.remote import expand, is_remote, name_of
+from tracker.batch.remote import expand, is_remote, masked_place, name_of
 from tracker.capture.masking import mask_credentials
 from tracker.errors import SourceError, UsageError
 
@@ -22,7 +22,7 @@ SUFFIXES = frozenset(
 """Of the files of a folder, those taken for videos; a file that is named itself may have any."""
 ENDS_BYTES = 1 << 20
 LONGEST_NAME = 200  # bytes: file systems allow 255, and ".partial.parquet" is to follow
-RESERVED = (".partial", ".replaced", ".parquet")
+RESERVED = (".partial", ".replaced", ".parquet", ".pictures")
 """Ends of names that mean something else in an archive's folders."""
 
 
@@ -42,12 +42,12 @@ class Video:
 
     @property
     def place(self) -> str:
-        """Path or address."""
-        return self.url or str(self.path)
+        """Path, or address without secrets: what it is known again by."""
+        return masked_place(self.url) if self.url else str(self.path)
 
     @classmethod
     def at(cls, name: str, place: str) -> Video:
-        """Of a path or an address."""
+        """Of a path or an address, which may be a masked one."""
         return cls(name, Path(name_of(place)), place) if is_remote(place) else cls(name, Path(place))
 
 
@@ -86,6 +86,17 @@ def fingerprint(video: Video, *, whole: bool = False) -> Fingerprint:
     return Fingerprint(stat.st_size, stat.st_mtime_ns, kind + digest.hexdigest())
 
 
+def untouched(video: Video, before: Fingerprint) -> bool:
+    """Whether a file has the size and the time of change that it had."""
+    if video.url:
+        return False
+    try:
+        stat = video.path.stat()
+    except OSError:
+        return False
+    return (stat.st_size, stat.st_mtime_ns) == (before.size, before.modified_ns)
+
+
 def find_videos(inputs: Sequence[str], output: Path) -> list[Video]:
     """The videos of files, folders (with their subfolders) and globs, in a steady order, each once.
 
@@ -110,6 +121,9 @@ def find_videos(inputs: Sequence[str], output: Path) -> list[Video]:
         shown = ", ".join(f"'{mask_credentials(text)}'" for text in inputs[:3])
         raise UsageError(f"no video in {shown}; wanted video files, folders of them, or globs such as 'clips/*.mp4'")
     where = sorted(found, key=lambda one: (found[one], one))
+    masked = Counter(masked_place(one) for one in where if is_remote(one))
+    if twice := [place for place, count in masked.items() if count > 1]:
+        raise UsageError(f"{twice[0]} is several videos that differ only in secrets; annotate each into its own folder")
     return [Video.at(name, one) for name, one in zip(_names([found[one] for one in where]), where, strict=True)]
 
 

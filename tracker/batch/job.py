@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from tracker.batch.inputs import Video
 from tracker.config import DetectSettings, Settings, SteadySettings, TrackerSettings
 from tracker.detect import share_cores
 from tracker.detect.detector import EngineDetector
+from tracker.errors import ModelError, RequirementError, TrackerError
 
 DONE, FAILED, STOPPED, FULL, CRASHED = "done", "failed", "stopped", "disk full", "crashed"
 """How a job ends; after STOPPED, FULL and CRASHED it may go on from where it was."""
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm", "sve")
+
+ENDING: dict[str, type[TrackerError]] = {kind.__name__: kind for kind in (RequirementError, ModelError)}
+"""What is no fault of a video: no other job would do."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,6 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
     wall_s: float = 0.0
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 def cues_of(settings: TrackerSettings) -> dict[str, str]:
     """What the association wants of the pictures: `camera_motion` and `appearance`, as in `SteadySettings`; or nothing.
@@ -125,3 +126,13 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What is not the same, one phrase each: "precision bf16 before, fp32 now"."""
     keys = [*before, *(key for key in now if key not in before)]
     return [f"{key} {before.get(key)} before, {now.get(key)} now" for key in keys if before.get(key) != now.get(key)]
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk without room is behind an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        cause = cause.__cause__
+    return False

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tracker.batch.inputs import Fingerprint, Video, fingerprint
+from tracker.batch.inputs import Fingerprint, Video, fingerprint, untouched
 from tracker.batch.job import DONE, FAILED, Outcome, differences
-from tracker.capture.masking import mask_credentials
 from tracker.errors import Interrupted, OutputError, SourceError, UsageError, WriteError
 
 NAME, VERSION = "manifest.sqlite", 1
 WAITING = "waiting"
+PICTURES = "$.summary.pictures"  # in the figures
 Change = tuple[str, Sequence[tuple[Any, ...]]]
 """A statement, and the rows that it is carried out with."""
 TABLES = """
@@ -126,8 +126,15 @@ class Manifest:
         self._write(("DELETE FROM videos WHERE name = ?", [(video.name,) for video in videos]))
 
     def entries(self) -> list[Entry]:
-        """All videos, in the order they were added."""
+        """All videos, in the order they were added. Their figures come without the report's pictures."""
         return list(self._entries())
+
+    def pictures(self, name: str) -> list[dict[str, Any]]:
+        """The report's pictures of a video, as `VideoSummary` has them; they are most of what the manifest holds."""
+        row = self._db.execute(f"SELECT json_extract(figures, '{PICTURES}') FROM videos WHERE name = ?", (name,))
+        text = (row.fetchone() or (None,))[0]
+        found: list[dict[str, Any]] = json.loads(text) if text else []
+        return found
 
     def begin(self, name: str) -> None:
         """Count an attempt."""
@@ -160,7 +167,11 @@ class Manifest:
         self._db.close()
 
     def _entries(self) -> Iterator[Entry]:
-        for row in self._db.execute("SELECT * FROM videos ORDER BY rowid"):
+        columns = (
+            "name, path, size, modified_ns, digest, state, reason, frames, attempts, wall_s, warnings, "
+            f"json_remove(figures, '{PICTURES}')"
+        )
+        for row in self._db.execute(f"SELECT {columns} FROM videos ORDER BY rowid"):
             name, path, size, modified_ns, digest, state, reason, frames, attempts, wall_s, warnings, figures = row
             before = None if digest is None else Fingerprint(size, modified_ns, digest)
             yield Entry(
@@ -203,6 +214,8 @@ def check_unchanged(
 ) -> None:  # fmt: skip
     """Raise UsageError, naming each, where a video is not the file it was; one that is done may be gone.
 
+    A file of the same size and time of change is not read, unless all its bytes count (--whole-hash).
+
     Args:
         entries: the videos.
         detected: whether the one of this name has a whole spool; it may be gone, too.
@@ -218,15 +231,16 @@ def check_unchanged(
         before = entry.before
         needless = entry.state == DONE or detected(entry.video.name)
         gone = needless and (entry.video.url or not entry.video.path.exists())
-        if before is None or entry.state == FAILED or gone:
+        whole = before is not None and before.digest.startswith("all:")
+        if before is None or entry.state == FAILED or gone or (not whole and untouched(entry.video, before)):
             continue
         try:
-            now = fingerprint(entry.video, whole=before.digest.startswith("all:"))
+            now = fingerprint(entry.video, whole=whole)
         except SourceError as error:
             changed.append(str(error))
             continue
         if (now.size, now.digest) != (before.size, before.digest):
-            changed.append(f"{mask_credentials(entry.video.place)} ({before.size} bytes before, {now.size} now)")
+            changed.append(f"{entry.video.place} ({before.size} bytes before, {now.size} now)")
     if changed:
         more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UsageError(

@@ -17,6 +17,7 @@ from tracker.capture.masking import mask_credentials
 from tracker.errors import RequirementError, SourceError, UsageError, WriteError
 
 SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*(::[a-zA-Z0-9+.-]+)*://")
+MASK = "***"
 PIECE = 1 << 20  # bytes
 MAGIC = re.compile(r"[*?\[]")
 
@@ -50,6 +51,13 @@ def expand(text: str, is_video: Callable[[PurePosixPath], bool]) -> list[tuple[s
     return [(files.unstrip_protocol(one), one.removeprefix(root)) for one in sorted(found)]
 
 
+def masked_place(url: str) -> str:
+    """An address without secrets. With one in it the whole query goes: what is signed anew has another date, too."""
+    masked = mask_credentials(url)
+    head, mark, query = masked.partition("?")
+    return f"{head}?{MASK}" if mark and MASK in query else masked
+
+
 def name_of(url: str) -> str:
     """The file's name in an address; the signature or token behind it is not for file names, exports and messages."""
     if url.startswith(("http://", "https://")):
@@ -59,6 +67,8 @@ def name_of(url: str) -> str:
 
 def digest(url: str, ends: int, *, whole: bool) -> tuple[int, str]:
     """Size and SHA-256 of the first and the last `ends` bytes, or of all. Raises SourceError, RequirementError."""
+    if MASK in url:
+        raise SourceError(f"'{url}' has secrets, which are not kept: name it as an input again")
     files, path = _connect(url)
     sha = hashlib.sha256()
     try:

@@ -11,59 +11,19 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.batch.sights import Sight, lists, schema, sights_of, table_of
 from tracker.capture.mark import Mark
 from tracker.errors import RequirementError, TrackerError, WriteError
-from tracker.structures import Detections
 
-Array = NDArray[Any]
 SEGMENT = 512  # frames
 ABOUT, FAULTS = b"tracker", b"faults"  # notes of a whole spool, of a segment
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What was seen of one frame.
-
-    Attributes:
-        index, time_s, duration_s: of the frame.
-        found: its detections; None where the stride passed the frame over.
-        motion: (2, 3) float64 from the frame before to this one, or None, see `tracker.track.motion`.
-        looks: (N, D) int8, what the detections look like, or None; see `packed` and `unpacked`.
-        ticks: PTS of the picture, None where it has none.
-    """
-
-    index: int
-    time_s: float
-    duration_s: float
-    found: Detections | None
-    motion: Array | None = None
-    looks: Array | None = field(default=None, repr=False)
-    ticks: int | None = None
-
-
-def packed(vectors: Array | None) -> Array | None:
-    """Vectors (N, D) as int8, each by its own largest number."""
-    if vectors is None:
-        return None
-    largest = np.maximum(np.abs(vectors).max(1, keepdims=True, initial=0), 1e-9)
-    small: Array = np.rint(vectors * (127 / largest)).astype(np.int8)
-    return small
-
-
-def unpacked(looks: Array | None) -> Array | None:
-    """Vectors (N, D) float32 of length 1, or of zeros."""
-    if looks is None:
-        return None
-    vectors = looks.astype(np.float32)
-    scaled: Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6))
-    return scaled
 
 
 @dataclass(frozen=True)
@@ -84,12 +44,30 @@ class About:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Moments:
+    """All frames of a video, without what was found in them.
+
+    Attributes:
+        index: (F,) int64. time_s: (F,) float64.
+        found: (F,) how many objects the scores add up to; not a number where the stride passed the frame over.
+    """
+
+    index: NDArray[np.int64]
+    time_s: NDArray[np.float64]
+    found: NDArray[np.float64]
+
+
 class Spool:
-    """The spool of one video: `folder/NAME.parquet` when whole, `folder/NAME/FIRST.parquet` before."""
+    """The spool of one video: `folder/NAME.parquet` when whole, `folder/NAME/FIRST.parquet` before.
+
+    Beside it `folder/NAME.pictures`, see `tracker.batch.samples`.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         """Nothing is read or made yet."""
         self.path, self._parts = folder / f"{name}.parquet", folder / name
+        self.pictures = folder / f"{name}.pictures"
 
     @property
     def whole(self) -> bool:
@@ -105,7 +83,7 @@ class Spool:
     def last(self) -> Sight | None:
         """The last frame on the disk that the detector saw."""
         for path in reversed(self._segments()):
-            seen = [sight for sight in _sights(_parquet().read_table(path)) if sight.found is not None]
+            seen = [sight for sight in sights_of(_parquet().read_table(path)) if sight.found is not None]
             if seen:
                 return seen[-1]
         return None
@@ -136,7 +114,7 @@ class Spool:
         temporary = target.with_suffix(".partial")
         try:
             self._parts.mkdir(parents=True, exist_ok=True)
-            _write(temporary, [_table(sights)], {FAULTS: str(faults)})
+            _write(temporary, [table_of(sights)], {FAULTS: str(faults)})
             os.replace(temporary, target)
         except OSError as error:
             with suppress(OSError):
@@ -171,7 +149,17 @@ class Spool:
         """Every frame of the whole spool, in order; a segment at a time is in memory."""
         with _parquet().ParquetFile(self.path) as file:
             for k in range(file.num_row_groups):
-                yield from _sights(file.read_row_group(k))
+                yield from sights_of(file.read_row_group(k))
+
+    def moments(self) -> Moments:
+        """Of the whole spool; a segment at a time is in memory."""
+        parts = [(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))]
+        with _parquet().ParquetFile(self.path) as file:
+            for k in range(file.num_row_groups):
+                table = file.read_row_group(k, columns=["index", "time_s", "scores"])
+                sums = [np.nan if one is None else float(one.sum()) for one in lists(table["scores"])]
+                parts.append((table["index"].to_numpy(), table["time_s"].to_numpy(), np.array(sums)))
+        return Moments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def about(self) -> About:
         """Of the whole spool."""
@@ -210,6 +198,7 @@ class Spool:
         """Forget all."""
         shutil.rmtree(self._parts, ignore_errors=True)
         self.path.unlink(missing_ok=True)
+        self.pictures.unlink(missing_ok=True)
 
     def _segments(self) -> list[Path]:
         """The segments that follow one another from the first frame on."""
@@ -229,67 +218,6 @@ def _parquet() -> Any:
     return parquet
 
 
-def _schema() -> Any:
-    """Columns; the lists of a row have as many items as it has detections, boxes four times as many."""
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ("index", pa.int64()),
-            ("time_s", pa.float64()),
-            ("duration_s", pa.float64()),
-            ("ticks", pa.int64()),
-            ("boxes", pa.list_(pa.float32())),
-            ("scores", pa.list_(pa.float32())),
-            ("class_ids", pa.list_(pa.int32())),
-            ("motion", pa.list_(pa.float64())),
-            ("looks", pa.binary()),
-        ]
-    )
-
-
-def _table(sights: Sequence[Sight]) -> Any:
-    """Rows of a segment. A frame that was passed over has null detections."""
-    import pyarrow as pa
-
-    found = [sight.found for sight in sights]
-    columns = {
-        "index": [sight.index for sight in sights],
-        "time_s": [sight.time_s for sight in sights],
-        "duration_s": [sight.duration_s for sight in sights],
-        "ticks": [sight.ticks for sight in sights],
-        "boxes": [None if one is None else one.boxes.ravel() for one in found],
-        "scores": [None if one is None else one.scores for one in found],
-        "class_ids": [None if one is None else one.class_ids.astype(np.int32) for one in found],
-        "motion": [None if sight.motion is None else sight.motion.ravel() for sight in sights],
-        "looks": [None if sight.looks is None else sight.looks.tobytes() for sight in sights],
-    }
-    return pa.table(columns, _schema())
-
-
-def _sights(table: Any) -> Iterator[Sight]:
-    """The rows of a table."""
-    index, time_s, duration_s = (table[name].to_numpy() for name in ("index", "time_s", "duration_s"))
-    boxes, scores, class_ids, motion = (_lists(table[name]) for name in ("boxes", "scores", "class_ids", "motion"))
-    looks, ticks = table["looks"].to_pylist(), table["ticks"].to_pylist()
-    for k in range(len(index)):
-        found = None
-        if (box := boxes[k]) is not None:
-            found = Detections(box.reshape(-1, 4), scores[k], class_ids[k].astype(np.int64))
-        moved = None if motion[k] is None else motion[k].reshape(2, 3)
-        seen = looks[k]
-        look = None if seen is None or found is None else np.frombuffer(seen, np.int8).reshape(len(found), -1)
-        yield Sight(int(index[k]), float(time_s[k]), float(duration_s[k]), found, moved, look, ticks[k])
-
-
-def _lists(column: Any) -> list[Any]:
-    """A list column as arrays, None where it is null."""
-    lists = column.combine_chunks()
-    values, offsets = lists.values.to_numpy(zero_copy_only=False), lists.offsets.to_numpy().tolist()
-    there = lists.is_valid().to_numpy(zero_copy_only=False).tolist()
-    return [values[offsets[k] : offsets[k + 1]] if there[k] else None for k in range(len(there))]
-
-
 def _rows(path: Path) -> int:
     """Rows of a file. Raises TrackerError: it is no Parquet any more."""
     try:
@@ -300,11 +228,11 @@ def _rows(path: Path) -> int:
 
 def _write(path: Path, tables: Any, notes: dict[bytes, str]) -> None:
     """Tables as row groups of one file with notes, on the disk."""
-    schema = _schema().with_metadata(notes)
+    columns = schema().with_metadata(notes)
     with path.open("wb") as file:
-        with _parquet().ParquetWriter(file, schema, compression="zstd") as writer:
+        with _parquet().ParquetWriter(file, columns, compression="zstd") as writer:
             for table in tables:
-                writer.write_table(table.replace_schema_metadata(schema.metadata))
+                writer.write_table(table.replace_schema_metadata(columns.metadata))
         file.flush()
         os.fsync(file.fileno())
 

@@ -6,23 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tracker.batch.spool import Sight, Spool, unpacked
+from tracker.batch.sights import Sight, unpacked
+from tracker.batch.spool import Moments, Spool
 from tracker.config import SteadySettings, TrackerSettings
 from tracker.structures import LOST, Detections, Tracks
-from tracker.track import make_tracker
+from tracker.track import compiled, make_tracker
 from tracker.track.cues import Cues
 from tracker.track.link import Linker
 from tracker.track.whole import has_whole, link_whole
 
+Moment = tuple[int, float, Tracks]
+SAVED_S = 50e-6  # a frame, by compiled code; more where it is crowded
 
-def track_spool(spool: Spool, settings: TrackerSettings, size: tuple[int, int]) -> Iterator[tuple[int, float, Tracks]]:
+
+def track_spool(spool: Spool, settings: TrackerSettings, size: tuple[int, int], moments: Moments) -> Iterator[Moment]:
     """Index, time (seconds) and tracks of every frame, with interpolated ones where the stride passed frames over.
 
     Offline, past and future, with `steady` and `sparse`; the other methods know no future.
 
     Args:
-        size: width and height of the video, pixels.
+        size: width and height of the video, pixels. moments: of the spool.
     """
+    # How much is to be done is known here: in a long video numba is worth its start from the first frame on.
+    compiled.kernels(len(moments.index) * SAVED_S)
     if isinstance(settings, SteadySettings):
         detected = _offline(spool, settings, size)
     elif has_whole(settings):
@@ -30,7 +36,7 @@ def track_spool(spool: Spool, settings: TrackerSettings, size: tuple[int, int]) 
         detected = link_whole(settings, seen)
     else:
         detected = _online(spool, settings)
-    yield from _with_passed(spool, detected)
+    yield from _with_passed(moments, detected)
 
 
 def _offline(spool: Spool, settings: SteadySettings, size: tuple[int, int]) -> Iterator[Tracks]:
@@ -57,31 +63,33 @@ def _online(spool: Spool, settings: TrackerSettings) -> Iterator[Tracks]:
             yield tracker.update(sight.found, sight.time_s)
 
 
-def _with_passed(spool: Spool, detected: Iterator[Tracks]) -> Iterator[tuple[int, float, Tracks]]:
+def _with_passed(moments: Moments, detected: Iterator[Tracks]) -> Iterator[Moment]:
     """All frames: those between two detected ones get the boxes in between."""
-    waiting: list[Sight] = []
-    last: tuple[Sight, Tracks] | None = None
-    for sight in spool:
-        if sight.found is None:
-            waiting.append(sight)
+    indices, times = moments.index, moments.time_s.tolist()
+    waiting: list[int] = []
+    last: tuple[int, Tracks] | None = None
+    for here, passed in enumerate(np.isnan(moments.found).tolist()):
+        if passed:
+            waiting.append(here)
             continue
         tracks = next(detected)
-        if last is not None:
-            for one in waiting:
-                yield one.index, one.time_s, between(last[1], tracks, _share(last[0], one, sight))
+        if waiting and last is not None:
+            before, first = last
+            span = slice(before, here + 1)
+            for one, share in zip(waiting, _shares(times[span], indices[span].tolist()), strict=True):
+                yield int(indices[one]), times[one], between(first, tracks, share)
         waiting = []
-        yield sight.index, sight.time_s, tracks
-        last = sight, tracks
+        yield int(indices[here]), times[here], tracks
+        last = here, tracks
     for one in waiting:
-        yield one.index, one.time_s, Tracks.empty()
+        yield int(indices[one]), times[one], Tracks.empty()
 
 
-def _share(first: Sight, middle: Sight, last: Sight) -> float:
-    """Where the middle one lies, 0..1 in time, or in frames where no time passes."""
-    span = last.time_s - first.time_s
-    if span > 0:
-        return (middle.time_s - first.time_s) / span
-    return (middle.index - first.index) / (last.index - first.index)
+def _shares(times: list[float], indices: list[int]) -> Iterator[float]:
+    """Where those between the first and the last lie, 0..1 in time, or in frames where no time passes."""
+    places: list[float] | list[int] = times if times[-1] > times[0] else indices
+    span = places[-1] - places[0]
+    return ((place - places[0]) / span for place in places[1:-1])
 
 
 def between(first: Tracks, last: Tracks, share: float) -> Tracks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
@@ -11,17 +10,27 @@ from typing import Any
 
 from tracker.batch.detecting import detect_video, open_video
 from tracker.batch.finishing import finish_video
-from tracker.batch.job import DONE, FAILED, FULL, STOPPED, Job, Outcome, Plan, differences, identity
+from tracker.batch.job import (
+    DONE,
+    ENDING,
+    FAILED,
+    FULL,
+    STOPPED,
+    Job,
+    Outcome,
+    Plan,
+    differences,
+    identity,
+    is_full,
+)  # fmt: skip
 from tracker.batch.remote import fetched
 from tracker.batch.spool import Spool
 from tracker.capture import Source
 from tracker.detect import open_detector
 from tracker.detect.detector import EngineDetector, cores
-from tracker.errors import Interrupted, ModelError, RequirementError, TrackerError
+from tracker.errors import Interrupted, RequirementError, TrackerError
 
 Report = Callable[[int], None]
-ENDING: dict[str, type[TrackerError]] = {kind.__name__: kind for kind in (RequirementError, ModelError)}
-"""What is no fault of a video: no other job would do."""
 
 
 class Worker:
@@ -121,16 +130,6 @@ def check_pinned(pinned: dict[str, Any] | None, now: dict[str, Any]) -> None:
             f"the archive was begun with another detector: {', '.join(other)}; go on where it was begun, or start a "
             "new output folder"
         )
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether a disk without room is behind an error."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        cause = cause.__cause__
-    return False
 
 
 def _reached(spool: Spool) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -13,25 +13,23 @@ from time import perf_counter
 from typing import Any
 
 from engines.lock import locked
-from tracker.batch.archive import Archive, Board, Runner
-from tracker.batch.inputs import find_videos
+from tracker.batch.archive import Archive, Board
+from tracker.batch.inputs import Video, find_videos
 from tracker.batch.job import DONE, FAILED, Plan, cues_of
-from tracker.batch.local import LocalRunner
 from tracker.batch.manifest import NAME, Entry, Manifest, check_same, check_unchanged
+from tracker.batch.remote import is_remote, masked_place
+from tracker.batch.runners import make_runner
 from tracker.batch.spool import Spool
 from tracker.cli.board import Display
 from tracker.cli.progress import say
 from tracker.config import Settings
-from tracker.detect.detector import cores
 from tracker.errors import Interrupted, OutputError, PartlyDone, UsageError
 from tracker.exports import FORMATS, labelling_config
 from tracker.exports.sink import Sink
-from tracker.report import VideoSummary, write_report
+from tracker.report import Picture, VideoSummary, write_report
 
 LOCK = "manifest.lock"
 REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # of an address, what is left of it as a path
-WORKER_BYTES = 700 << 20
-"""Memory that a worker is reckoned with."""
 OURS = (
     NAME,
     f"{NAME}-journal",
@@ -56,6 +54,7 @@ class ArchiveSession:
     def __init__(self, settings: Settings, flags: Mapping[str, Any], stop: Event) -> None:
         """Make the folder. Raises OutputError, UsageError."""
         self.settings, self.flags, self.stop = settings, flags, stop
+        self._addresses: dict[str, str] = {}  # of remote videos, by what the manifest has of them
         self.folder: Path = flags["output"]
         if REMOTE.match(str(self.folder)):
             raise UsageError(
@@ -73,7 +72,13 @@ class ArchiveSession:
             PartlyDone: some videos failed. UsageError: all did, or folder, inputs or settings do not fit.
             Interrupted: told to stop. RequirementError, WriteError: as `Archive.run` has them.
         """
-        with locked(self.folder / LOCK, self._refuse):
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.folder / LOCK, self._refuse))
+            except OSError as error:
+                raise OutputError(
+                    f"{self.folder / LOCK} cannot be made: {error.strerror}; choose another --output"
+                ) from None
             if self.flags["overwrite"]:
                 self._clear()
             self._refuse_other_files()
@@ -123,37 +128,25 @@ class ArchiveSession:
     def _work(self, manifest: Manifest) -> None:
         """Begin or go on, then report."""
         began, plan = perf_counter(), self._plan(manifest)
-        entries = manifest.entries()
+        entries = self._with_addresses(manifest.entries())
         display = Display(entries)
         try:
-            board = self._run_all(Archive, manifest, plan, entries, display)
+            board = self._run_all(manifest, plan, entries, display)
         finally:
             display.close()
         entries = manifest.entries()
-        self._report(plan, entries)
+        self._report(plan, manifest, entries)
         self._labelling(plan, entries)
         self._tell(board, perf_counter() - began)
         self._verdict(board, entries)
 
-    def _run_all(
-        self, archive: type[Archive], manifest: Manifest, plan: Plan, entries: Sequence[Entry], display: Display
-    ) -> Board:  # fmt: skip
+    def _run_all(self, manifest: Manifest, plan: Plan, entries: Sequence[Entry], display: Display) -> Board:
         """All that waits, by whom the flags say."""
-        waiting = sum(entry.state not in (DONE, FAILED) for entry in entries)
-        runner = self._runner(max(waiting, 1))
-        return archive(
+        waiting = [entry for entry in entries if entry.state not in (DONE, FAILED)]
+        runner = make_runner(plan, waiting, self.flags["workers"], self.flags["ray"], say)
+        return Archive(
             plan, manifest, runner, self.stop, max_failures=self.flags["max_failures"], say=say, show=display.show
         ).run(entries)
-
-    def _runner(self, jobs: int) -> Runner:
-        """Processes here, or a cluster."""
-        if self.flags["ray"]:
-            from tracker.batch.cluster import RayRunner
-
-            detect = self.settings.detect
-            gpu = detect.device.startswith("cuda") or detect.runtime.startswith("tensorrt")
-            return RayRunner(self.flags["ray"], self.flags["workers"], gpu=gpu)
-        return LocalRunner(self.flags["workers"] or min(cores(), jobs, workers_in_memory()))
 
     def _plan(self, manifest: Manifest) -> Plan:
         """The plan of a new archive, or of the one that is there once it is sure that it is the same."""
@@ -165,6 +158,7 @@ class ArchiveSession:
         now = described(plan)
         if manifest.empty:
             found, cues = find_videos(flags["inputs"], self.folder), cues_of(self.settings.tracker)
+            self._addresses = {video.place: video.url for video in found if video.url}
             manifest.add(found, whole=flags["whole_hash"], stop=self.stop.is_set, cues=cues, **now)
             return replace(plan, cues=cues)
         before = manifest.about()
@@ -186,12 +180,12 @@ class ArchiveSession:
         """Raise UsageError where settings or inputs are not those of before; take new inputs in."""
         fixed = ("detect", "stride") if self.flags["retrack"] else tuple(now)
         check_same({key: before.get(key) for key in fixed}, {key: now[key] for key in fixed})
-        entries, spools = manifest.entries(), self.folder / "spool"
+        found = self._named()
+        self._addresses = {video.place: video.url for video in found if video.url}
+        entries, spools = self._with_addresses(manifest.entries()), self.folder / "spool"
         check_unchanged(entries, lambda name: Spool(spools, name).whole, self.stop.is_set)
         known = {entry.video.place for entry in entries}
-        # To track again, neither videos nor inputs need be there.
-        found = [] if self.flags["retrack"] else find_videos(self.flags["inputs"], self.folder)
-        new = [video for video in found if video.place not in known]
+        new = [] if self.flags["retrack"] else [video for video in found if video.place not in known]
         if new:
             taken = {entry.video.name.casefold() for entry in entries}
             clash = [video for video in new if video.name.casefold() in taken]
@@ -202,6 +196,23 @@ class ArchiveSession:
                 )
             say(f"notice: {len(new)} new video{'s' if len(new) > 1 else ''}")
             manifest.add(new, whole=self.flags["whole_hash"], stop=self.stop.is_set)
+
+    def _named(self) -> list[Video]:
+        """What the inputs name now. To track again, neither they nor the videos need be there."""
+        inputs = self.flags["inputs"]
+        if not self.flags["retrack"]:
+            return find_videos(inputs, self.folder)
+        secret = [text for text in inputs if is_remote(text) and masked_place(text) != text]
+        with suppress(UsageError):
+            return find_videos(secret, self.folder) if secret else []
+        return []
+
+    def _with_addresses(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those of remote videos as they were named now: the manifest keeps no secrets."""
+        return [
+            replace(entry, video=replace(entry.video, url=self._addresses.get(entry.video.place, entry.video.url)))
+            for entry in entries
+        ]
 
     def _tell_old(self, plan: Plan) -> None:
         """Of formats that are not written again, say so: they hold the tracks of before."""
@@ -220,13 +231,13 @@ class ArchiveSession:
 
     def _retry(self, manifest: Manifest) -> None:
         """Those that failed are new to us, with the files that are there now."""
-        failed = [entry.video for entry in manifest.entries() if entry.state == FAILED]
+        failed = [entry.video for entry in self._with_addresses(manifest.entries()) if entry.state == FAILED]
         for video in failed:
             Spool(self.folder / "spool", video.name).clear()
         manifest.forget(failed)
         manifest.add(failed, whole=self.flags["whole_hash"], stop=self.stop.is_set)
 
-    def _report(self, plan: Plan, entries: Sequence[Entry]) -> None:
+    def _report(self, plan: Plan, manifest: Manifest, entries: Sequence[Entry]) -> None:
         """Write `report.html`: nothing in it depends on when, or how often, the archive was worked on."""
         settings = plan.settings
         summaries = [
@@ -241,7 +252,11 @@ class ArchiveSession:
             "formats": ", ".join(plan.formats),
             "stride": str(plan.stride),
         }
-        write_report(summaries, self.folder / "report.html", about=about, overwrite=True)
+
+        def pictures(place: int) -> tuple[Picture, ...]:
+            return tuple(Picture.from_dict(one) for one in manifest.pictures(entries[place].video.name))
+
+        write_report(summaries, self.folder / "report.html", about=about, overwrite=True, pictures=pictures)
 
     def _labelling(self, plan: Plan, entries: Sequence[Entry]) -> None:
         """What a project of Label Studio must be set up with before it takes the tasks."""
@@ -291,12 +306,3 @@ def described(plan: Plan) -> dict[str, Any]:
         "video": plan.video,
         "crops": plan.crops,
     }
-
-
-def workers_in_memory() -> int:
-    """How many workers the free memory has room for, at least 1."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return cores()
-    return max(1, free // WORKER_BYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +20,7 @@ Row = tuple[int, int, float, float, float, float, float, int, bool]
 """frame, id, left, top, right, bottom, score, class_id, interpolated."""
 
 ROWS_AT_ONCE = 8192  # as Python objects; the rest stays in the columns
+FRAMES_AT_ONCE = 256  # gathered before they go to the columns
 NTSC = 1001  # largest denominator of a measured frame rate, or of a measured time between frames
 
 
@@ -173,33 +175,47 @@ class Recorder:
             "frames": _Column(np.int32), "ids": _Column(np.int64), "boxes": _Column(np.float32, 4),
             "scores": _Column(np.float32), "class_ids": _Column(np.int32), "interpolated": _Column(np.bool_),
         }  # fmt: skip
-        self._times = _Column(np.float64)
+        self._times = array("d")
+        self._waiting: list[Tracks] = []  # of the last frames
         self._files: list[str] = []
 
     def add(self, time_s: float, tracks: Tracks, file: str = "") -> None:
         """The next frame, at `time_s` seconds; `file` names its picture where there is one."""
-        order = np.argsort(tracks.ids, kind="stable")
-        filled = (tracks.state == LOST) | (tracks.missed_s > 0)
-        parts = (
-            np.full(len(tracks), len(self._times)), tracks.ids[order], tracks.boxes[order],
-            np.clip(tracks.scores[order], 0, 1), tracks.class_ids[order], filled[order],
-        )  # fmt: skip
-        for column, part in zip(self._columns.values(), parts, strict=True):
-            column.add(part)
-        self._times.add(np.array([time_s]))
+        self._times.append(time_s)
+        self._waiting.append(tracks)
+        if len(self._waiting) == FRAMES_AT_ONCE:
+            self._take()
         if file:
             self._files.append(file)
+
+    def _take(self) -> None:
+        """Append the rows of the last frames to the columns: for all at once, that is a few calls a column."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        first = len(self._times) - len(waiting)
+        frames = np.repeat(np.arange(first, len(self._times)), [len(tracks) for tracks in waiting])
+        ids, boxes, scores, class_ids, missed_s, state = (
+            np.concatenate([getattr(tracks, name) for tracks in waiting])
+            for name in ("ids", "boxes", "scores", "class_ids", "missed_s", "state")
+        )
+        filled = (state == LOST) | (missed_s > 0)
+        order = np.lexsort((ids, frames))
+        parts = (frames, ids, boxes, np.clip(scores, 0, 1), class_ids, filled)
+        for column, part in zip(self._columns.values(), parts, strict=True):
+            column.add(part[order])
 
     def annotation(
         self, name: str, width: int, height: int, *, frame_rate: Fraction | None, class_names: tuple[str, ...],
         model: str = "",
     ) -> Annotation:  # fmt: skip
         """What was gathered. A class_id without a name is `class_<id>`. Raises ValueError for what cannot be."""
+        self._take()
         columns = {key: column.values() for key, column in self._columns.items()}
         most = int(columns["class_ids"].max(initial=-1)) + 1
         names = class_names + tuple(f"class_{k}" for k in range(len(class_names), most))
         return Annotation(
-            name, width, height, len(self._times), frame_rate, self._times.values(), names,
+            name, width, height, len(self._times), frame_rate, np.array(self._times), names,
             files=tuple(self._files), model=model, **columns,
         )  # fmt: skip
 

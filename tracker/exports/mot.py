@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from tracker.exports.annotation import Annotation
@@ -10,6 +12,7 @@ from tracker.exports.prepare import prepared
 from tracker.exports.sink import Sink
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can tell
+LINES_AT_ONCE = 1024
 LARGE = 20_000_000  # rows that may make more than the 2 GiB of a plain entry
 
 
@@ -25,12 +28,19 @@ def write_mot(annotation: Annotation, path: Path | str, *, overwrite: bool = Fal
     record, left_out = prepared(annotation)
     with Sink(path, overwrite=overwrite) as sink, zipfile.ZipFile(sink, "w") as archive:
         with archive.open(_entry("gt/gt.txt"), "w", force_zip64=len(record) > LARGE) as file:
-            for frame, number, left, top, right, bottom, _, class_id, filled in record.rows():
-                box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
-                file.write(f"{frame + 1},{number},{box},1,{class_id + 1},{0 if filled else 1}\n".encode("ascii"))
+            lines = _lines(record)
+            while piece := "".join(islice(lines, LINES_AT_ONCE)):
+                file.write(piece.encode("ascii"))
         archive.writestr(_entry("gt/labels.txt"), "".join(f"{name}\n" for name in record.class_names))
         archive.writestr(_entry("seqinfo.ini"), _seqinfo(record))
     return left_out
+
+
+def _lines(record: Annotation) -> Iterator[str]:
+    """Of gt.txt."""
+    for frame, number, left, top, right, bottom, _, class_id, filled in record.rows():
+        box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
+        yield f"{frame + 1},{number},{box},1,{class_id + 1},{0 if filled else 1}\n"
 
 
 def _seqinfo(record: Annotation) -> str:

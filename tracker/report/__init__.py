@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tracker.report.page import report, write_report
-from tracker.report.summary import VideoSummary, shrunk, summarise, telling_frames
+from tracker.report.summary import Picture, VideoSummary, shrunk, summarise, telling_frames
 
-__all__ = ["VideoSummary", "report", "shrunk", "summarise", "telling_frames", "write_report"]
+__all__ = ["Picture", "VideoSummary", "report", "shrunk", "summarise", "telling_frames", "write_report"]

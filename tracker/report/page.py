@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -13,17 +14,18 @@ from pathlib import Path
 from tracker.exports.prepare import clean
 from tracker.exports.sink import Sink
 from tracker.report.plots import Scenes, active, bars, clock, lengths
-from tracker.report.summary import DONE, LENGTHS_S, VideoSummary
+from tracker.report.summary import DONE, LENGTHS_S, Picture, VideoSummary
 
 LIMIT = 2_900_000  # bytes of a page
 ROWS, CLASSES, REVIEWS, DETAILS, FAILURES = 2500, 12, 40, 150, 40
 OPEN = 3  # so many videos or fewer are shown unfolded
 LONGEST_NAME = 160  # letters
+PicturesOf = Callable[[int], tuple[Picture, ...]]
 
 
 def write_report(
     summaries: Sequence[VideoSummary], path: Path | str, *, title: str = "Annotations",
-    about: Mapping[str, str] | None = None, overwrite: bool = False,
+    about: Mapping[str, str] | None = None, overwrite: bool = False, pictures: PicturesOf | None = None,
 ) -> None:  # fmt: skip
     """Write the page.
 
@@ -33,21 +35,24 @@ def write_report(
         title: of the page.
         about: what it was made with, shown below the title: {"model": "street6"}.
         overwrite: replace what exists.
+        pictures: gives those of the summary at a place, where the summaries come without: all would be much memory.
 
     Raises:
         OutputError, WriteError: the file cannot be made.
     """
     with Sink(path, overwrite=overwrite) as sink:
-        sink.text(report(summaries, title, about or {}))
+        sink.text(report(summaries, title, about or {}, pictures))
 
 
-def report(summaries: Sequence[VideoSummary], title: str, about: Mapping[str, str]) -> str:
-    """The page as text; the same for the same summaries."""
+def report(
+    summaries: Sequence[VideoSummary], title: str, about: Mapping[str, str], pictures: PicturesOf | None = None
+) -> str:
+    """The page as text; the same for the same summaries and pictures."""
     page = files("tracker.report").joinpath("page")
     style, script = (page.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     candidates = _details_of(summaries)
     room = LIMIT - len((_top(summaries, set(candidates)) + style + script).encode("utf-8"))
-    sections = _sections(summaries, candidates, room)
+    sections = _sections(summaries, candidates, room, pictures or (lambda place: summaries[place].pictures))
     allowed = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'"
     facts = "".join(f"<div><dt>{_text(key)}</dt><dd>{_text(value)}</dd></div>" for key, value in about.items())
@@ -193,7 +198,9 @@ def _row(one: VideoSummary, place: int, linked: set[int], *, timed: bool) -> str
     )
 
 
-def _sections(summaries: Sequence[VideoSummary], candidates: Sequence[int], room: int) -> dict[int, str]:
+def _sections(
+    summaries: Sequence[VideoSummary], candidates: Sequence[int], room: int, pictures_of: PicturesOf
+) -> dict[int, str]:
     """Single videos, as many as `room` bytes hold: first all without pictures, then as many as possible with them."""
     weights = {k: sum(suspect.weight for suspect in summaries[k].suspects) for k in candidates}
     urgent = sorted(candidates, key=lambda k: (-weights[k], k))
@@ -201,9 +208,12 @@ def _sections(summaries: Sequence[VideoSummary], candidates: Sequence[int], room
     used = 0
     for pictures, share in ((False, 0.6), (True, 1.0)):
         for k in urgent:
-            if pictures and (k not in sections or not summaries[k].pictures):
-                continue
-            section = _section(summaries[k], k, pictures=pictures, unfolded=len(summaries) <= OPEN)
+            one = summaries[k]
+            if pictures:
+                one = replace(one, pictures=pictures_of(k) if k in sections else ())
+                if not one.pictures:
+                    continue
+            section = _section(one, k, pictures=pictures, unfolded=len(summaries) <= OPEN)
             more = len(section.encode("utf-8")) - len(sections.get(k, "").encode("utf-8"))
             if used + more <= room * share:
                 sections[k] = section

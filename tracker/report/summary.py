@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.exports.annotation import Annotation
 from tracker.exports.prepare import clean, prepared
@@ -41,6 +42,11 @@ class Picture:
     frame: int
     jpeg: str
     boxes: tuple[tuple[int, str, int, int, int, int], ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Picture:
+        """As of `VideoSummary`."""
+        return cls(values["frame"], values["jpeg"], tuple(tuple(box) for box in values["boxes"]))
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,7 @@ class VideoSummary:
         own["active"], own["lengths"] = tuple(own["active"]), tuple(own["lengths"])
         own["paths"] = tuple(Path(one["id"], tuple(one["points"])) for one in own["paths"])
         own["suspects"] = tuple(Suspect(**{**one, "reasons": tuple(one["reasons"])}) for one in own["suspects"])
-        own["pictures"] = tuple(
-            Picture(one["frame"], one["jpeg"], tuple(tuple(box) for box in one["boxes"])) for one in own["pictures"]
-        )
+        own["pictures"] = tuple(Picture.from_dict(one) for one in own.get("pictures", ()))
         return cls(**own)
 
 
@@ -145,16 +149,19 @@ def summarise(
     )
 
 
-def telling_frames(annotation: Annotation, count: int = 2) -> list[int]:
-    """Frames worth a picture: of each of `count` equal parts of the video that with most boxes, nearest its middle."""
-    boxes = np.bincount(annotation.frames, minlength=annotation.frame_count)
-    borders = np.linspace(0, annotation.frame_count, min(count, annotation.frame_count) + 1).astype(int).tolist()
-    found = []
+def telling_frames(found: NDArray[np.float64], count: int = 2) -> list[int]:
+    """Frames worth a picture: of each of `count` equal parts of a video that with most objects, nearest its middle.
+
+    found: (F,) how many objects are in each frame, rounded here; not a number where nobody looked.
+    """
+    objects = np.rint(np.nan_to_num(found, nan=-1.0))
+    borders = np.linspace(0, len(objects), min(count, len(objects)) + 1).astype(int).tolist()
+    frames = []
     for begin, end in pairwise(borders):
-        part = boxes[begin:end]
+        part = objects[begin:end]
         most = np.flatnonzero(part == part.max())
-        found.append(begin + int(most[np.abs(most - len(part) // 2).argmin()]))
-    return found
+        frames.append(begin + int(most[np.abs(most - len(part) // 2).argmin()]))
+    return frames
 
 
 def shrunk(bgr: Image) -> bytes:

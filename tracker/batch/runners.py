@@ -1,0 +1,76 @@
+"""Who does the jobs: a cluster, processes here as far as cores and memory go, or this process alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tracker.batch.archive import Runner
+from tracker.batch.job import Plan
+from tracker.batch.local import InlineRunner, LocalRunner
+from tracker.batch.manifest import Entry
+from tracker.batch.spool import Spool
+from tracker.detect.detector import cores
+
+WORKER_BYTES = 700 << 20
+"""Memory that a worker is reckoned with."""
+WORTH_A_PROCESS = 10_000
+"""Frames to be tracked again that take longer than a process takes to start."""
+CGROUP = Path("/sys/fs/cgroup")
+LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+"""Of a container, version 2 and 1: what it may have, and what it has."""
+
+
+def make_runner(
+    plan: Plan, waiting: Sequence[Entry], workers: int | None, ray: str | None, say: Callable[[str], None]
+) -> Runner:  # fmt: skip
+    """For these videos.
+
+    Args:
+        plan: for all of them.
+        waiting: the videos.
+        workers: so many processes; None: what fits.
+        ray: address of a cluster, or "local" for one of its own here.
+        say: takes lines for a person.
+
+    Raises:
+        RequirementError, UsageError: no such cluster.
+    """
+    if ray:
+        from tracker.batch.cluster import RayRunner
+
+        detect = plan.settings.detect
+        gpu = detect.device.startswith("cuda") or detect.runtime.startswith("tensorrt")
+        return RayRunner(ray, workers, gpu=gpu, say=say)
+    detects = plan.video or plan.crops > 0 or not all(Spool(plan.spools, one.video.name).whole for one in waiting)
+    most = len(waiting) if detects else 1 + sum(one.frames for one in waiting) // WORTH_A_PROCESS
+    workers = workers or max(1, min(cores(), len(waiting), most, workers_in_memory()))
+    return LocalRunner(workers, detects=detects) if detects or workers > 1 else InlineRunner()
+
+
+def workers_in_memory() -> int:
+    """How many workers the free memory has room for, at least 1."""
+    room = [size for size in (_available(), _allowed()) if size is not None]
+    return max(1, min(room) // WORKER_BYTES) if room else cores()
+
+
+def _available() -> int | None:
+    """Bytes that the machine can give, those of its file cache counted; None where it does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _allowed() -> int | None:
+    """Bytes that the container's limit leaves; None where there is none."""
+    for limit, used in LIMITS:
+        try:
+            return max(0, int((CGROUP / limit).read_text()) - int((CGROUP / used).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return None
