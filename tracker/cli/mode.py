@@ -33,8 +33,8 @@ TIMELAPSE_EMBEDDED: dict[str, Any] = {
     "tracker.min_probability": 0.35,
     "tracker.min_probability_once": 0.42,
 }
-"""The same where no model was asked for: the embedded Faster R-CNN; larger pictures, since there is time; its scores are
-calibrated, while learning would take whom nobody links, such as all who pass by once, for false."""
+"""The same where no model was asked for: the embedded Faster R-CNN; larger pictures, since there is time; its scores at
+their word, being calibrated, while learning would take whom nobody links, such as all who pass by, for false."""
 TWO_STAGE_RUNTIMES = ("auto", "onnxruntime", "openvino")
 """Of `detect.runtime`: those that run a Faster R-CNN."""
 TIMELAPSE_OTHER: dict[str, Any] = {"detect.tiles": "auto"}
