@@ -16,7 +16,7 @@ from tests.fakes import squares
 from tracker.batch import local, work
 from tracker.batch.archive import Runner
 from tracker.batch.inputs import Video
-from tracker.batch.job import DONE, Job, Plan
+from tracker.batch.job import CRASHED, DONE, Job, Plan
 from tracker.batch.sights import Sight
 from tracker.batch.spool import About, Spool
 from tracker.config import make_settings
@@ -118,3 +118,15 @@ def test_a_thread_of_this_process_does_one_job_after_the_other(tmp_path: Path, c
     finally:
         runner.close()
     assert (tmp_path / "jsonl" / "v.jsonl").exists()
+
+
+def test_a_thread_that_breaks_is_told_and_not_waited_for(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_worker", lambda stop: 1 / 0)
+    runner = local.InlineRunner()
+    runner.submit(job_of(tmp_path, clip))
+    (event,) = runner.poll(10)
+    assert isinstance(event, local.Finished) and event.outcome.state == CRASHED
+    assert "ZeroDivisionError" in event.outcome.reason and runner.free == 1
+    runner.close()

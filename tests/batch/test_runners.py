@@ -54,15 +54,17 @@ def test_work_without_a_detector_begins_processes_only_where_they_are_worth_it(
         runner.close()
 
 
-@pytest.mark.parametrize(("limit", "used"), runners.LIMITS)
+@pytest.mark.parametrize(("limit", "used", "stat", "cached"), runners.LIMITS)
 def test_a_limit_of_the_container_bounds_the_workers(
-    limit: str, used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: str, used: str, stat: str, cached: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runners, "_available", lambda: 9 * WORKER_BYTES)
     monkeypatch.setattr(runners, "CGROUP", tmp_path)
     assert workers_in_memory() == 9
     (tmp_path / limit).parent.mkdir(exist_ok=True)
-    (tmp_path / used).write_text(f"{WORKER_BYTES}\n", encoding="ascii")
+    (tmp_path / used).write_text(f"{3 * WORKER_BYTES}\n", encoding="ascii")
+    # What it has read of its files lies in memory too, and goes when it is needed.
+    (tmp_path / stat).write_text(f"anon 17\n{cached} {2 * WORKER_BYTES}\nother 1\n", encoding="ascii")
     for most, wanted in (("max\n", 9), (f"{4 * WORKER_BYTES}\n", 3), ("1\n", 1)):
         (tmp_path / limit).write_text(most, encoding="ascii")
         assert workers_in_memory() == wanted

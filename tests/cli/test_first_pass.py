@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import squares
-from tracker.cli.first_pass import FirstPass, log_path
+from tracker.cli.first_pass import FirstPass, log_path, stamp_of
 from tracker.errors import UsageError
 from tracker.structures import Detections, Frame
 
@@ -45,7 +45,7 @@ def found(log: FirstPass, *indices: int) -> list[bytes]:
 
 def test_what_is_known_is_not_asked_again_and_is_the_same_to_the_bit(tmp_path: Path) -> None:
     path = log_path(tmp_path / "out.mp4")
-    assert path.name == "out.detections.partial.jsonl"
+    assert path.name == "out.first-pass.partial.jsonl"
     first = FirstPass(Counting(), path, ABOUT, resume=False)
     before = found(first, 0, 2, 1)
     first.close()
@@ -95,3 +95,17 @@ def test_without_resume_it_begins_anew_and_an_empty_one_goes(tmp_path: Path) -> 
     assert again.known == 0
     again.close()
     assert not path.exists()
+
+
+def test_a_source_is_known_again_by_its_pictures_and_by_nothing_else(tmp_path: Path) -> None:
+    for name in ("b.jpg", "c.jpg", "d.jpg"):
+        (tmp_path / name).write_bytes(b"one")
+    sources = (str(tmp_path), str(tmp_path / "*.jpg"), str(tmp_path / "b.jpg"), (tmp_path / "b.jpg").as_uri())
+    before = [stamp_of(source) for source in sources]
+    (tmp_path / "out.first-pass.partial.jsonl").write_text("our own log")
+    assert [stamp_of(source) for source in sources] == before
+    (tmp_path / "c.jpg").rename(tmp_path / "a.jpg")
+    assert [stamp_of(source) == old for source, old in zip(sources, before, strict=True)] == [False, False, True, True]
+    (tmp_path / "b.jpg").write_bytes(b"two, longer")
+    assert all(stamp_of(source) != old for source, old in zip(sources, before, strict=True))
+    assert "secret" not in str(stamp_of("rtsp://user:secret@camera/1"))

@@ -19,6 +19,8 @@ import pytest
 
 from tests.capture.test_exif import ORIGINAL, tiff, with_exif
 from tests.test_cli import ROOT, frames_of, tracker
+from tracker.cli.run import command
+from tracker.errors import SourceError
 
 STREET = ROOT / "samples" / "street.mp4"
 NOON = datetime(2024, 6, 1, 12, tzinfo=timezone.utc)
@@ -138,7 +140,7 @@ def test_killed_in_the_first_pass_it_goes_on_with_the_same_result(tmp_path: Path
     whole.mkdir(), cut.mkdir()
     done = tracker("run", *flags, cwd=whole)
     assert done.returncode == 0, done.stderr
-    log = cut / "o.detections.partial.jsonl"
+    log = cut / "o.first-pass.partial.jsonl"
     command = [sys.executable, "-m", "tracker", "run", *map(str, flags)]
     with subprocess.Popen(command, cwd=cut, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as process:  # fmt: skip
@@ -158,3 +160,23 @@ def test_killed_in_the_first_pass_it_goes_on_with_the_same_result(tmp_path: Path
     assert "frames are detected already" in done.stderr and not log.exists()
     for name in ("o.jsonl", "o.txt", "o.csv"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_resume_replaces_nothing_that_it_does_not_go_on_with(clip: Path, tmp_path: Path) -> None:
+    """One pass, or two without a log: what an earlier run left stays, unless --overwrite is given too."""
+    (tmp_path / "o.partial.mp4").write_bytes(b"the only recording")
+    for more in ((), ("--offline",)):
+        done = tracker("run", "--source", clip, "--output", "o.mp4", "--resume", *more, cwd=tmp_path)
+        assert done.returncode == 2 and "begins anew" in done.stderr and "o.partial.mp4 exists" in done.stderr
+        assert (tmp_path / "o.partial.mp4").read_bytes() == b"the only recording"
+
+
+def test_pictures_that_change_between_the_passes_are_not_drawn_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamps = iter((["before"], ["after"]))
+    monkeypatch.setattr("tracker.cli.session.stamp_of", lambda source: next(stamps))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="changed while it was read"):
+        command.main(["--source", str(pictures), "--no-video", "--mot", "o.txt"], standalone_mode=False)
+    assert not (tmp_path / "o.txt").exists()

@@ -218,6 +218,8 @@ class InlineRunner:
             self._said.put(Finished(job, _worker(self._stop).do(job)))
         except tuple(ENDING.values()) as error:
             self._said.put(error)
+        except BaseException as error:  # whoever polls would wait for ever
+            self._said.put(Finished(job, Outcome(CRASHED, f"{type(error).__name__}: {error}")))
 
 
 def shares(workers: int) -> list[tuple[int, ...]]:

@@ -18,8 +18,11 @@ WORKER_BYTES = 700 << 20
 WORTH_A_PROCESS = 10_000
 """Frames to be tracked again that take longer than a process takes to start."""
 CGROUP = Path("/sys/fs/cgroup")
-LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-"""Of a container, version 2 and 1: what it may have, and what it has."""
+LIMITS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+"""Of a container, version 2 and 1: what it may have, what it has, and how much of that are files that may go."""
 
 
 def make_runner(
@@ -68,9 +71,11 @@ def _available() -> int | None:
 
 def _allowed() -> int | None:
     """Bytes that the container's limit leaves; None where there is none."""
-    for limit, used in LIMITS:
+    for limit, used, stat, cached in LIMITS:
         try:
-            return max(0, int((CGROUP / limit).read_text()) - int((CGROUP / used).read_text()))
+            room = int((CGROUP / limit).read_text()) - int((CGROUP / used).read_text())
+            lines = (line.split() for line in (CGROUP / stat).read_text().splitlines())
+            return max(0, room + sum(int(words[1]) for words in lines if words[0] == cached))
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return None

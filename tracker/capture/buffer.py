@@ -170,7 +170,9 @@ class Source:
         if info is None:
             raise RuntimeError("a reader must know its stream by the first frame")
         if self._interval_s is not None:
-            info = replace(info, frame_rate=1 / Fraction(self._interval_s).limit_denominator(1000))
+            info = replace(
+                info, frame_rate=1 / max(Fraction(self._interval_s).limit_denominator(1000), Fraction(1, 1000))
+            )
         if self._duration_s is not None and info.frame_rate and info.frame_count:
             return replace(info, frame_count=math.ceil(min(info.frame_count, self._duration_s * info.frame_rate)))
         return info

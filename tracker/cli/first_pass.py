@@ -5,6 +5,8 @@ One JSON object a line: first what the detections depend on, then one line a fra
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,14 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from tracker.capture import local_path, mask_credentials
+from tracker.capture.images import is_image
 from tracker.errors import OutputError, UsageError, WriteError
 from tracker.interfaces import Detector
 from tracker.structures import Detections, Frame
 
 
 def log_path(output: Path) -> Path:
-    """Where the first pass is written down: `a/out.mp4` -> `a/out.detections.partial.jsonl`."""
-    return output.with_name(f"{output.stem}.detections.partial.jsonl")
+    """Where the first pass is written down: `a/out.mp4` -> `a/out.first-pass.partial.jsonl`."""
+    return output.with_name(f"{output.stem}.first-pass.partial.jsonl")
 
 
 class FirstPass:
@@ -138,9 +142,15 @@ def _detections(row: Mapping[str, Any]) -> Detections:
 
 
 def stamp_of(source: str) -> list[Any]:
-    """What tells that a source is the same as before: its name, and size and time of change of each file."""
-    path = Path(source)
-    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
-    stats = [file.stat() for file in files if file.is_file()]
-    return [str(path.absolute()) if files else source, len(stats), sum(one.st_size for one in stats),
-            max((one.st_mtime_ns for one in stats), default=0)]  # fmt: skip
+    """What tells that a source is the same as before: its name, and names, sizes and times of change of its files."""
+    path = Path(local_path(source))
+    if path.is_dir():
+        files = [one for one in path.iterdir() if is_image(one.name)]
+    elif path.exists():
+        files = [path]
+    else:
+        files = [Path(one) for one in glob.glob(source, recursive=True) if is_image(one)]
+    stats = sorted((str(one.absolute()), one.stat()) for one in files if one.is_file())
+    known = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()
+    return [mask_credentials(source), len(known), digest]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tracker.capture import Source, local_path
+from tracker.capture import Source, local_path, mask_credentials
 from tracker.capture.cadence import SPARSE_GAP_S, Cadence, Probe
 from tracker.capture.sample import probe_file, probe_pictures
 from tracker.cli.options import settings_from
-from tracker.config import DEFAULT_TRACKER, DetectSettings, Settings
+from tracker.config import DEFAULT_TRACKER, DetectSettings, Settings, parse_assignments
 from tracker.errors import ConfigError, SourceError
 
 SPARSE = "sparse"
@@ -79,7 +79,8 @@ def decide(source: Source, flags: Mapping[str, Any]) -> Mode:
         What reading a live source raises.
     """
     cadence = _cadence(source, flags)
-    gap_s = cadence.figures.get("gap_s")
+    rate = source.info.frame_rate
+    gap_s = cadence.figures.get("gap_s") or (float(1 / rate) if rate else None)
     true_times = bool(
         flags["interval"] is not None
         or source.info.live
@@ -97,13 +98,13 @@ def _cadence(source: Source, flags: Mapping[str, Any]) -> Cadence:
     if interval_s is not None and interval_s >= SPARSE_GAP_S:
         return Cadence("timelapse", (f"a picture every {interval_s:g} s by --interval",), {"gap_s": interval_s})
     try:
-        if source.info.live or flags["source"] == "-":
+        if source.info.live or flags["source"] == "-" or "://" in local_path(flags["source"]):
             return _by_first(source)
         if pictures is not None:
             return probe_pictures(pictures.paths, pictures.times_s if pictures.true_times else None)
         return probe_file(local_path(flags["source"]))
     except SourceError as error:
-        return Cadence("video", (f"could not be looked at: {error}",), {})
+        return Cadence("video", (f"could not be looked at: {mask_credentials(str(error))}",), {})
 
 
 def _by_first(source: Source) -> Cadence:
@@ -147,10 +148,13 @@ def sparse_settings(flags: Mapping[str, Any]) -> tuple[Settings, list[str]]:
 
 
 def _open_model(flags: Mapping[str, Any], detect: DetectSettings) -> bool:
-    """Whether nobody asked for a model, or for a runtime that the embedded Faster R-CNN does not have."""
-    named = flags["model"] is not None or detect.model != DetectSettings().model
+    """Whether nobody asked for another model than the embedded Faster R-CNN, or for a runtime that it does not have."""
+    given = flags["model"] is not None or "detect.model" in parse_assignments(flags["assignments"])
+    named = given or detect.model != DetectSettings().model
+    if named and detect.model != TIMELAPSE_EMBEDDED["detect.model"]:
+        return False
     required = (flags["require"] or "auto").partition(" ")[0]
-    return not named and detect.runtime in TWO_STAGE_RUNTIMES and required in TWO_STAGE_RUNTIMES
+    return detect.runtime in TWO_STAGE_RUNTIMES and required in TWO_STAGE_RUNTIMES
 
 
 def stays_path(video: Path | None) -> Path | None:

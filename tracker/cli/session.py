@@ -20,7 +20,7 @@ from tracker.cli.signals import interruptible
 from tracker.cli.summary import Outcome, default_output, model_of, report, summary_of
 from tracker.config import Settings
 from tracker.detect import Opener, RelayDetector, open_relay, share_cores
-from tracker.errors import Interrupted, OutputError, SourceLost, TrackerError, UsageError
+from tracker.errors import Interrupted, OutputError, SourceError, SourceLost, TrackerError, UsageError
 from tracker.interfaces import Detector, Sink, Tracker
 from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
@@ -46,6 +46,7 @@ class Session:
             check_offline(settings, flags)
         self.settings, self.flags, self.stop = settings, flags, stop
         self.meters, self.status = Meters(), Status()
+        self._stamp: list[Any] = []  # of the source, as the first pass found it
         self.paths = OutputPaths(
             video=None if flags["no_video"] else flags["output"] or default_output(flags["source"]),
             mot=flags["mot"],
@@ -152,8 +153,7 @@ class Session:
         """One pass that does it all, or two: detections first, then the outputs."""
         settings, names = self.settings.tracker, detector.class_names
         if not (self.flags["offline"] and has_whole(settings)):
-            if self.flags["resume"]:
-                say("notice: --resume goes on with runs in two passes; this one is in one and begins anew")
+            self._begin_anew("a run in one pass has nothing to go on with")
             tracker = Paced(make_tracker(settings), mode.step_s)
             return self._loop(source, detector, tracker, self._open_outputs(source.info, names))
         if source.info.live:
@@ -171,20 +171,26 @@ class Session:
         outcome, error = self._second_pass(linker, names)
         if outcome is Outcome.DONE:
             kept.done()
+        elif outcome is Outcome.INTERRUPTED:
+            say("notice: the detections are kept; --resume --overwrite draws and writes all of it")
         self.status.wall_s = perf_counter() - began
         return outcome, error
 
     def _first_pass(self, detector: RelayDetector) -> FirstPass:
         """The detector with its log. Raises UsageError, OutputError."""
-        flags, engine = self.flags, detector.engine
-        output = next(iter(self.paths.named().values()), default_output(flags["source"]))
+        engine = detector.engine
+        output = next(iter(self.paths.named().values()), default_output(self.flags["source"]))
         make_folders({"--output": output})
-        if (log := log_path(output)).exists() and not (flags["resume"] or flags["overwrite"]):
+        log = log_path(output)
+        if not log.exists():
+            self._begin_anew(f"there is no {log.name}")
+        elif not (self.flags["resume"] or self.flags["overwrite"]):
             raise OutputError(
                 f"{log} was left by a run that did not finish; add --resume to go on with it, or --overwrite"
             )
+        flags, self._stamp = self.flags, stamp_of(self.flags["source"])
         about = {
-            "the source": stamp_of(flags["source"]),
+            "the source": self._stamp,
             "the model": model_of(detector),
             "the runtime": [engine.runtime, engine.precision, engine.device],
             "the detector's settings": self.settings.detect.model_dump(mode="json"),
@@ -192,12 +198,23 @@ class Session:
             "--stride": flags["stride"],
         }
         kept = FirstPass(detector, log, about, resume=flags["resume"])
-        if flags["resume"]:
-            say(f"notice: {kept.known} frames are detected already" if kept.known else "notice: nothing to resume")
+        if kept.known:
+            say(f"notice: {kept.known} frames are detected already")
         return kept
+
+    def _begin_anew(self, why: str) -> None:
+        """Take --resume back: what an earlier run left is then replaced with --overwrite only. Raises OutputError."""
+        if self.flags["resume"]:
+            say(f"notice: --resume: {why}; this run begins anew")
+            self.flags = {**self.flags, "resume": False}
+            self._check_paths()
 
     def _second_pass(self, linker: WholeLinker, names: Sequence[str]) -> tuple[Outcome, Exception | None]:
         """Read the source again, and write."""
+        if stamp_of(self.flags["source"]) != self._stamp:
+            return Outcome.FAILED, SourceError(
+                "the source changed while it was read; run again when it has come to rest"
+            )
         self.status = Status()
         with self._open_source() as second:
             outputs = self._open_outputs(second.info, names, second=True)

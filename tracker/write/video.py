@@ -78,6 +78,7 @@ class Clock:
         """Ready for the first frame."""
         known = frame_rate is not None and frame_rate > 0
         self.rate = (frame_rate if known and frame_rate else DEFAULT_RATE).limit_denominator(LARGEST_DENOMINATOR)
+        self.rate = max(self.rate, Fraction(1, LARGEST_DENOMINATOR))
         self.timescale = self.rate.numerator * -(-FINEST // self.rate.numerator)
         self.last_duration = round(self.timescale / self.rate)
         self._rate_known = known
