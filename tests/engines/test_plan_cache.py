@@ -210,7 +210,8 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.Monke
 
 
 SLOW = """
-import sys, pathlib
+import sys, pathlib, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what began the tests may have switched it off
 from engines import build
 build.metadata.version = lambda package: "1.7"
 build.WORKER = '''
