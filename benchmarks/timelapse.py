@@ -20,6 +20,7 @@ three pictures: right where a track's first (arrived) and last (departed) pictur
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import subprocess
@@ -73,11 +74,11 @@ class Lapse:
     @cached_property
     def found(self) -> list[Detections]:
         """What the mode detects."""
-        path = self.results / "detections.jsonl"
+        own = [f"{key}={json.dumps(value)}" for key, value in MODES.items() if key.startswith("detect.")]
+        words = [*(word for one in own for word in ("--set", one)), *self.words("detect.")]
+        path = self.results / f"detections-{hashlib.sha256(' '.join(words).encode()).hexdigest()[:12]}.jsonl"
         if not path.exists():
-            own = [f"{key}={json.dumps(value)}" for key, value in MODES.items() if key.startswith("detect.")]
-            words = [word for one in own for word in ("--set", one)]
-            run("detect", "--source", self.folder, "--jsonl", path, *words, *self.words("detect."), "--overwrite")
+            run("detect", "--source", self.folder, "--jsonl", path, *words)
         lines = path.read_text(encoding="utf-8").splitlines()
         return [_detections(json.loads(line)["detections"]) for line in lines]
 
