@@ -219,6 +219,10 @@ def test_peeking_does_not_wait_for_ever() -> None:
         assert [frame.index for frame in source] == [0, 1, 2]
 
 
-def test_what_a_peeked_source_raises_is_raised() -> None:
-    with source_of(Fake(count=1, error=SourceLost("gone"))) as source, pytest.raises(SourceLost):
-        source.peek(3, 5.0)
+def test_a_source_that_is_lost_while_it_is_peeked_at_gives_its_frames_first() -> None:
+    with source_of(Fake(count=2, error=SourceLost("gone"))) as source:
+        assert len(source.peek(3, 5.0)) == 2
+        frames = iter(source)
+        assert [next(frames).index for _ in range(2)] == [0, 1]
+        with pytest.raises(SourceLost):
+            next(frames)

@@ -15,6 +15,7 @@ from tracker.capture.halt import Halt
 from tracker.cli import mode
 from tracker.cli.mode import STEP_S, decide, sparse_settings
 from tracker.config import ByteTrackSettings, Settings
+from tracker.errors import SourceLost
 from tracker.structures import Frame, StreamInfo
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -104,3 +105,10 @@ def test_what_the_mode_sets_depends_on_the_model_asked_for() -> None:
         assert other.tracker.name == "sparse" and other.tracker.learn_scores
     assert settings_with(require="tensorrt").detect.model == settings_with(runtime="torch").detect.model == "street6"
     assert settings_with(tracker_name="bytetrack").tracker == ByteTrackSettings()
+
+
+def test_a_camera_that_is_lost_at_once_is_not_called_slow() -> None:
+    with source_of(Fake(count=2, live=True, error=SourceLost("gone"))) as source:
+        assert not decide(source, FLAGS).sparse
+        frames = iter(source)
+        assert [next(frames).index for _ in range(2)] == [0, 1]

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
 from time import monotonic, perf_counter
@@ -17,7 +17,7 @@ from typing import Protocol
 from tracker.capture.halt import SLICE_S, Halt
 from tracker.capture.report import Report
 from tracker.capture.taken import PictureTimes
-from tracker.errors import Interrupted
+from tracker.errors import Interrupted, TrackerError
 from tracker.structures import Frame, StreamInfo
 
 Frames = Generator[Frame, None, None]
@@ -189,16 +189,16 @@ class Source:
         return found
 
     def peek(self, most: int, within_s: float) -> list[Frame]:
-        """The next frames, at most `most` and those that come in `within_s` seconds. Iterating gives them again.
+        """The next frames, at most `most` and those that come in `within_s` seconds.
 
-        Raises:
-            What the reader raises.
+        Iterating gives them again, and then raises what the reader raised meanwhile.
         """
         until_s = monotonic() + within_s
-        while len(self._held) < most and self._channel.ready(self._reader.overdue, until_s):
-            frame = self._channel.get(self._reader.overdue)
-            if frame is not None:
-                self._held.append(frame)
+        with suppress(TrackerError):
+            while len(self._held) < most and self._channel.ready(self._reader.overdue, until_s):
+                frame = self._channel.get(self._reader.overdue)
+                if frame is not None:
+                    self._held.append(frame)
         return list(self._held)
 
     @property

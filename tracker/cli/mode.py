@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from tracker.capture import Source, local_path, mask_credentials
@@ -73,11 +74,7 @@ class Mode:
 
 
 def decide(source: Source, flags: Mapping[str, Any]) -> Mode:
-    """Look at the beginning, or at a sample, of an open source; frames that were looked at are still delivered.
-
-    Raises:
-        What reading a live source raises.
-    """
+    """Look at the beginning, or at a sample, of an open source; frames that were looked at are still delivered."""
     cadence = _cadence(source, flags)
     rate = source.info.frame_rate
     gap_s = cadence.figures.get("gap_s") or (float(1 / rate) if rate else None)
@@ -109,9 +106,10 @@ def _cadence(source: Source, flags: Mapping[str, Any]) -> Cadence:
 
 def _by_first(source: Source) -> Cadence:
     """From the first pictures."""
-    live = source.info.live
+    live, began = source.info.live, monotonic()
     frames = source.peek(FIRST_LIVE if live else FIRST_PIPED, WAIT_S if live else math.inf)
-    if live and len(frames) < FEWEST_LIVE:
+    # One that ended before its time was up is lost, not slow.
+    if live and len(frames) < FEWEST_LIVE and monotonic() - began >= WAIT_S:
         said = f"{len(frames)} picture{'s' if len(frames) > 1 else ''} in the first {WAIT_S:g} s"
         return Cadence("timelapse", (said,), {"pictures": len(frames)})
     probe = Probe(true_times=live)
