@@ -12,7 +12,7 @@ import pytest
 from tracker.batch import archive as module
 from tracker.batch.archive import Archive
 from tracker.batch.inputs import Video
-from tracker.batch.job import CRASHED, DONE, FAILED, FULL, STOPPED, Job, Outcome, Plan
+from tracker.batch.job import CRASHED, DONE, FAILED, FULL, STOPPED, SURVEY, Job, Outcome, Part, Plan
 from tracker.batch.local import Finished, Progress
 from tracker.batch.manifest import WAITING, Manifest
 from tracker.config import make_settings
@@ -24,8 +24,9 @@ WHO = {"model": "m", "precision": "bf16"}
 class FakeRunner:
     """Does jobs at once, as `answer` says; remembers what it was given."""
 
-    def __init__(self, answer: Callable[[Job], Outcome], slots: int = 2) -> None:
+    def __init__(self, answer: Callable[[Job], Outcome], slots: int = 2, *, splits: bool = False) -> None:
         self._answer, self._slots = answer, slots
+        self.slots = slots if splits else 1
         self._jobs: deque[Job] = deque()
         self.given: list[Job] = []
         self.stopped = self.closed = False
@@ -42,7 +43,7 @@ class FakeRunner:
     def poll(self, timeout_s: float) -> Iterator[Progress | Finished]:
         if self._jobs:
             job = self._jobs.popleft()
-            if not self.stopped:
+            if not self.stopped and job.part != SURVEY:
                 yield Progress(job, 5)
             yield Finished(job, Outcome(STOPPED, frames=5) if self.stopped else self._answer(job))
 
@@ -208,3 +209,83 @@ def test_a_detector_that_is_not_there_ends_it_and_the_workers(manifest: Manifest
     with pytest.raises(RequirementError, match="tensorrt"):
         archive_of(manifest, runner).run(manifest.entries())
     assert runner.closed and states(manifest) == " ".join([WAITING] * 4)
+
+
+PARTS = Part(0, 8), Part(8, 16), Part(16, 24)
+
+
+def surveyed(job: Job) -> Outcome:
+    """One long video, d."""
+    if job.part == SURVEY:
+        parts = PARTS if job.video.name == "d" else ()
+        return Outcome(DONE, frames=4, identity=WHO, figures={"frames": 30}, wall_s=1.0, parts=parts)
+    if job.part is not None:
+        return Outcome(DONE, frames=8, wall_s=2.0)
+    return Outcome(DONE, frames=30, identity=WHO, figures={"frames": 30}, wall_s=4.0)
+
+
+def of_the_last(runner: FakeRunner) -> list[Part | None]:
+    return [job.part for job in runner.given if job.video.name == "d"]
+
+
+def test_when_there_are_fewer_videos_than_workers_long_ones_are_for_several(manifest: Manifest) -> None:
+    runner, boards = FakeRunner(surveyed, slots=3, splits=True), []
+    archive = archive_of(manifest, runner, show=lambda board: boards.append((board.frames, dict(board.running))))
+    assert archive.run(manifest.entries()).frames == 120
+    assert [job.part for job in runner.given if job.video.name in "ab"] == [None, None]
+    assert [job.part for job in runner.given if job.video.name == "c"] == [SURVEY, None]
+    assert of_the_last(runner) == [SURVEY, *PARTS, None]
+    last = manifest.entries()[-1]
+    assert (last.state, last.frames, last.attempts, last.wall_s) == (DONE, 30, 1, 11.0)
+    assert all(frames >= 0 for frames, _ in boards)
+
+
+def test_a_part_that_crashes_is_tried_again_and_nothing_is_done_twice(manifest: Manifest) -> None:
+    crashes = [1]
+
+    def answer(job: Job) -> Outcome:
+        if job.part == PARTS[1] and crashes and crashes.pop():
+            return Outcome(CRASHED, "its process died: signal 9")
+        return surveyed(job)
+
+    runner = FakeRunner(answer, slots=3, splits=True)
+    assert archive_of(manifest, runner).run(manifest.entries()).done == 4
+    given = of_the_last(runner)
+    assert given[0] == SURVEY and given[-1] is None and given.count(None) == 1
+    assert [given.count(part) for part in PARTS] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("state", [FAILED, CRASHED])
+def test_a_part_that_cannot_be_detected_leaves_the_rest_to_one_worker(state: str, manifest: Manifest) -> None:
+    lines: list[str] = []
+    runner = FakeRunner(
+        lambda job: Outcome(state, "it is odd") if job.part == PARTS[0] else surveyed(job), slots=2, splits=True
+    )
+    board = archive_of(manifest, runner, say=lines.append).run(manifest.entries())
+    assert board.done == 4 and states(manifest) == "done done done done"
+    assert of_the_last(runner)[-1] is None and of_the_last(runner).count(None) == 1
+    assert of_the_last(runner).count(PARTS[2]) == (state == CRASHED)  # it had been handed out by then
+    assert "notice: d: it is odd" in " ".join(lines) and "what is left is for one worker" in lines[-1]
+
+
+def test_a_survey_that_fails_leaves_the_word_to_the_job_for_the_whole(manifest: Manifest) -> None:
+    runner = FakeRunner(
+        lambda job: Outcome(FAILED, "no video") if job.video.name == "d" else good(job), slots=3, splits=True
+    )
+    board = archive_of(manifest, runner).run(manifest.entries())
+    assert of_the_last(runner) == [SURVEY, None] and (board.done, board.failed) == (3, 1)
+    assert manifest.entries()[-1].reason == "no video"
+
+
+def test_a_stop_among_parts_leaves_the_video_waiting_with_its_frames(manifest: Manifest) -> None:
+    stop = Event()
+
+    def answer(job: Job) -> Outcome:
+        if job.part == PARTS[0]:
+            stop.set()
+        return surveyed(job)
+
+    runner = FakeRunner(answer, slots=3, splits=True)
+    archive_of(manifest, runner, stop).run(manifest.entries())
+    last = manifest.entries()[-1]
+    assert last.state == WAITING and last.frames >= 12 and None not in of_the_last(runner)

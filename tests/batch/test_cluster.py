@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import filecmp
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,19 +14,9 @@ pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 
 from tests.batch.test_detecting import panned  # noqa: F401 - a fixture
+from tests.batch.test_parts import annotate, differing, long_video  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Ray's own warnings are not ours
-
-
-def annotate(videos: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tracker", "annotate", str(videos), "--output", str(output), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def differing(one: Path, other: Path) -> list[str]:
-    places = {path.relative_to(one) for path in one.rglob("*") if path.is_file() and path.name != "manifest.sqlite"}
-    assert places
-    return [str(place) for place in places if not filecmp.cmp(one / place, other / place, shallow=False)]
 
 
 @pytest.fixture
@@ -71,6 +58,24 @@ def test_a_node_that_dies_loses_nothing(videos: Path, tmp_path: Path, cluster) -
     killer = threading.Thread(target=kill)
     killer.start()
     done = annotate(videos, tmp_path / "ray", "--ray", cluster.address)
+    killer.join()
+    assert done.returncode == 0, done.stderr
+    assert differing(tmp_path / "plain", tmp_path / "ray") == []
+
+
+def test_nodes_share_a_long_video_and_one_that_dies_loses_nothing(long_video: Path, tmp_path: Path, cluster) -> None:  # noqa: F811
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    assert annotate(long_video, tmp_path / "plain", "--workers", "1", "--stride", "8").returncode == 0
+
+    def kill() -> None:
+        until = time.monotonic() + 120
+        while not list((tmp_path / "ray").glob("spool/*/*.ahead.parquet")) and time.monotonic() < until:
+            time.sleep(0.05)
+        cluster.remove_node(nodes[-1], allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done = annotate(long_video, tmp_path / "ray", "--ray", cluster.address, "--stride", "8")
     killer.join()
     assert done.returncode == 0, done.stderr
     assert differing(tmp_path / "plain", tmp_path / "ray") == []

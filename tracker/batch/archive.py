@@ -10,9 +10,11 @@ from threading import Event
 from time import monotonic
 from typing import Protocol
 
-from tracker.batch.job import CRASHED, DONE, FAILED, FULL, STOPPED, Job, Plan, is_full
+from tracker.batch.job import CRASHED, DONE, FAILED, FULL, STOPPED, SURVEY, Job, Outcome, Plan, is_full
 from tracker.batch.local import Finished, Progress
 from tracker.batch.manifest import Entry, Manifest
+from tracker.batch.split import Split
+from tracker.batch.spool import Spool
 from tracker.errors import WriteError
 
 POLL_S, ROOM_S = 0.5, 2.0
@@ -25,6 +27,10 @@ MOST_CRASHES = 3
 
 class Runner(Protocol):
     """Whoever does the jobs."""
+
+    @property
+    def slots(self) -> int:
+        """How many jobs it does at a time."""
 
     @property
     def free(self) -> int:
@@ -49,6 +55,7 @@ class Board:
 
     Attributes:
         videos: all of them. done, failed: so many of them are. running: frames by name of those in work.
+        lengths: frames in all, of those that were surveyed.
         frames: safe on the disk, in all; `new` of them since the start.
         paused: why nothing is handed out, or "".
     """
@@ -63,6 +70,7 @@ class Board:
     def __post_init__(self) -> None:
         """Nothing is in work."""
         self.running: dict[str, int] = {}
+        self.lengths: dict[str, int] = {}
 
 
 class Archive:
@@ -77,6 +85,8 @@ class Archive:
         self._max_failures, self._say, self._show = max_failures, say, show
         self._crashes: Counter[str] = Counter()
         self._waiting: deque[Job] = deque()
+        self._going: Counter[str] = Counter()  # jobs in work, by video
+        self._splits: dict[str, Split] = {}  # videos that were surveyed
         self._full_at: int | None = None  # free bytes when a disk was full
         self._full_s = 0.0  # when that was, monotonic
 
@@ -104,6 +114,11 @@ class Archive:
         return self.board
 
     @property
+    def _busy(self) -> bool:
+        """Whether jobs are in work."""
+        return any(self._going.values())
+
+    @property
     def too_many(self) -> bool:
         """Whether more videos failed than may."""
         return self._max_failures is not None and self.board.failed > self._max_failures
@@ -111,10 +126,10 @@ class Archive:
     def _go_on(self) -> bool:
         """Whether there is something to wait for; tells the workers to stop where that is wanted."""
         if not (self._stop.is_set() or self.too_many):
-            return bool(self._waiting or self.board.running)
+            return bool(self._waiting) or self._busy
         self._waiting.clear()
         self._runner.stop()
-        return bool(self.board.running)
+        return self._busy
 
     def _hand_out(self) -> None:
         """Give waiting jobs to free workers, unless the disk is full.
@@ -124,11 +139,17 @@ class Archive:
         if self._full_at is not None and not self._has_room():
             return
         while self._waiting and self._runner.free:
-            if self._plan.pinned is None and self.board.running:
+            if self._plan.pinned is None and self._busy:
                 return
             job = replace(self._waiting.popleft(), plan=self._plan)
-            self._keep(lambda name=job.video.name: self._manifest.begin(name))  # type: ignore[misc]
-            self.board.running[job.video.name] = self._frames[job.video.name]
+            name = job.video.name
+            if name not in self._splits:
+                self._keep(lambda name=name: self._manifest.begin(name))  # type: ignore[misc]
+                # With fewer videos than workers, long ones are for several.
+                if len(self._waiting) < self._runner.slots - 1 and not Spool(self._plan.spools, name).whole:
+                    job = replace(job, part=SURVEY)
+            self._going[name] += 1
+            self.board.running[name] = self._frames[name]
             self._runner.submit(job)
 
     def _has_room(self) -> bool:
@@ -147,33 +168,75 @@ class Archive:
 
     def _take(self, event: Progress | Finished) -> None:
         """Take note of what happened to a job."""
-        name = event.job.video.name
+        job, name = event.job, event.job.video.name
         if isinstance(event, Progress):
-            self._count(name, event.frames)
-            self.board.running[name] = event.frames
-            self._keep(lambda: self._manifest.reached(name, event.frames))
+            self._reach(job, event.frames)
             return
         outcome = event.outcome
         if outcome.identity is not None and self._plan.pinned is None:
             self._plan = replace(self._plan, pinned=outcome.identity)
             self._keep(lambda: self._manifest.set_about(detector=outcome.identity))
-        self.board.running.pop(name, None)
-        self._count(name, max(outcome.frames, self._frames[name]))
+        self._going[name] -= 1
+        if job.part is None:
+            self.board.running.pop(name, None)
         if outcome.state == CRASHED:
             self._crashes[name] += 1
             self._say(f"{name}: {outcome.reason}")
             if self._crashes[name] >= MOST_CRASHES:
                 outcome = replace(outcome, state=FAILED, reason=f"{outcome.reason}, {MOST_CRASHES} times")
         if outcome.state in (CRASHED, FULL):
-            self._waiting.appendleft(event.job)
+            self._waiting.appendleft(job)
         if outcome.state == FULL:
             self._pause()
+        if job.part is None:
+            self._end(name, outcome)
+        else:
+            self._end_part(job, outcome)
+
+    def _reach(self, job: Job, frames: int) -> None:
+        """So many frames of a job are safe."""
+        name = job.video.name
+        if job.part is not None:
+            frames = self._splits[name].reach(job.part, frames)
+        self._count(name, frames)
+        self.board.running[name] = frames
+        self._keep(lambda: self._manifest.reached(name, frames))
+
+    def _end(self, name: str, outcome: Outcome) -> None:
+        """A video is over, for now or for good."""
+        self._count(name, max(outcome.frames, self._frames[name]))
         if outcome.state in (DONE, FAILED, STOPPED):
-            self._keep(lambda: self._manifest.end(name, outcome))
+            spent = self._splits[name].wall_s if name in self._splits else 0.0
+            ended = replace(outcome, wall_s=outcome.wall_s + spent)
+            self._keep(lambda: self._manifest.end(name, ended))
         self.board.done += outcome.state == DONE
         if outcome.state == FAILED:
             self.board.failed += 1
             self._say(f"failed: {name}: {outcome.reason}")
+
+    def _end_part(self, job: Job, outcome: Outcome) -> None:
+        """An attempt at a survey or a part is over; after the last part comes the job for the whole video."""
+        name, over = job.video.name, outcome.state in (DONE, FAILED)
+        if job.part == SURVEY:
+            if not over:
+                return
+            split = self._splits[name] = Split.of(outcome)
+            if outcome.parts:
+                self.board.lengths[name] = outcome.figures["frames"]
+            self._count(name, max(outcome.frames, self._frames[name]))
+            self._waiting.extendleft(replace(job, part=part) for part in reversed(outcome.parts))
+        else:
+            self._reach(job, outcome.frames)
+            split = self._splits[name]
+            split.end(job.part, outcome)
+            if outcome.state == FAILED:
+                self._say(f"notice: {name}: {outcome.reason}: what is left is for one worker")
+                rest = [one for one in self._waiting if one.part is not None and one.video.name == name]
+                for one in rest:
+                    self._waiting.remove(one)
+                    split.left.discard(one.part)
+        if over and not split.left:
+            self._waiting.appendleft(replace(job, part=None))
 
     def _count(self, name: str, frames: int) -> None:
         """So many frames of this video are safe."""

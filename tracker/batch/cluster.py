@@ -38,7 +38,7 @@ class Annotator:
     def __init__(self) -> None:
         """No job."""
         lean()
-        self._stop, self._frames = Event(), 0
+        self._stop, self._job, self._frames = Event(), "", 0
         self._worker = Worker(self._stop, 1)
 
     def do(self, job: Job) -> tuple[str, Any]:
@@ -47,15 +47,15 @@ class Annotator:
             return UNSEEN, f"a node of the cluster does not see {job.plan.output}; it must be on a shared disk"
         if not (job.video.url or job.video.path.exists() or Spool(job.plan.spools, job.video.name).whole):
             return "gone", f"'{job.video.path}' is not there on a node of the cluster"
-        self._frames = 0
+        self._job, self._frames = job.key, 0
         try:
             return "finished", self._worker.do(job, self._reached)
         except tuple(ENDING.values()) as error:
             return type(error).__name__, str(error)
 
-    def frames(self) -> int:
-        """Frames of the job in work that are safe on the disk."""
-        return self._frames
+    def frames(self) -> tuple[str, int]:
+        """Key of the job in work, and its frames that are safe on the disk."""
+        return self._job, self._frames
 
     def stop(self) -> None:
         """End the job at the next frame."""
@@ -113,6 +113,11 @@ class RayRunner:
         self._actor = ray.remote(**asks, max_concurrency=3, max_restarts=0)(Annotator)
         self._say, self._kind, self._idle_since = say, kind, monotonic()
         self._slots = [self._begin() for _ in range(min(slots, workers or slots))]
+
+    @property
+    def slots(self) -> int:
+        """How many jobs it does at a time, once the cluster has room for all actors."""
+        return len(self._slots)
 
     @property
     def free(self) -> int:
@@ -211,8 +216,9 @@ class RayRunner:
         if not ready:
             return
         with suppress(self._ray.exceptions.RayError):  # that it died, the answer to the job tells
-            frames = self._ray.get(slot.asked)
-            if frames > slot.frames:
+            key, frames = self._ray.get(slot.asked)
+            # The question may have been faster than the job.
+            if key == slot.job.key and frames > slot.frames:
                 slot.frames = frames
                 yield Progress(slot.job, frames)
         slot.asked = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from threading import Event
 
@@ -19,12 +19,15 @@ from tracker.track.cues import NO_CUES, Observer
 from tracker.track.table import usable
 
 Report = Callable[[int], None]
+FoundIn = Callable[[Frame], Detections]
 OpenDetector = Callable[[Source], Detector]
 
 
 def open_video(job: Job, stop: Event) -> Source:
     """The frames of the job's video that are not in its spool, and some before them."""
     spool = Spool(job.plan.spools, job.video.name)
+    if not spool.whole:
+        spool.take_in()
     last = None if spool.whole else spool.last()
     mark = None if last is None else spool.mark(last.index)
     return open_source(str(job.video.path), stop=stop, mark=mark)
@@ -49,14 +52,13 @@ def detect_video(
     if spool.whole:
         return True
     count = spool.reached()
+    last, detector = spool.last(), open_detector(source)
+    before = last.found if last is not None and last.found is not None else Detections.empty()
+    segment, varied, size = list[Sight](), 0, (source.info.width, source.info.height)
     frames = Remaining(source, count, job.plan.stride)
-    looker, segment, size = _Looker(job, frames, spool.last()), list[Sight](), (source.info.width, source.info.height)
-    varied = 0
-    detector = open_detector(source)
-    workers = share_cores(job.plan.settings.detect, live=False).workers
-    with closing(detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride)) as pairs:
-        for frame, found, _ in pairs:
-            segment.append(looker.see(frame, found))
+    with closing(sights(job, frames, detector, lambda _: before, stop)) as seen:
+        for frame, sight in seen:
+            segment.append(sight)
             count = frame.index + 1
             # Gone on with from its middle, such a video would be taken for one of another size.
             varied |= (frame.width, frame.height) != size
@@ -75,17 +77,30 @@ def detect_video(
     return True
 
 
+def sights(
+    job: Job, frames: Remaining, detector: Detector, found_in: FoundIn, stop: Event
+) -> Generator[tuple[Frame, Sight], None, None]:  # fmt: skip
+    """Frames with what was seen of them. `found_in`: the detections in `frames.before`, asked once at most."""
+    looker = _Looker(job, frames, found_in)
+    workers = share_cores(job.plan.settings.detect, live=False).workers
+    with closing(detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride)) as pairs:
+        for frame, found, _ in pairs:
+            yield frame, looker.see(frame, found)
+
+
 class Remaining:
     """The frames of a source behind those that are done.
 
     Attributes:
         before: the last of those done that the detector saw; None at the beginning.
+        passed: so many of those done came.
     """
 
     def __init__(self, source: Source, done: int, stride: int) -> None:
         """`done` frames are passed over."""
         self._source, self._done, self._stride = source, done, stride
         self.before: Frame | None = None
+        self.passed = 0
 
     @property
     def info(self) -> StreamInfo:
@@ -97,7 +112,9 @@ class Remaining:
         for frame in self._source:
             if frame.index >= self._done:
                 yield frame
-            elif frame.index % self._stride == 0:
+                continue
+            self.passed += 1
+            if frame.index % self._stride == 0:
                 self.before = frame
 
     def close(self) -> None:
@@ -108,12 +125,12 @@ class Remaining:
 class _Looker:
     """Takes from each picture what the association wants of it."""
 
-    def __init__(self, job: Job, frames: Remaining, last: Sight | None) -> None:
-        """`last`: the last sight of the spool, of `frames.before`, if the spool has begun."""
+    def __init__(self, job: Job, frames: Remaining, found_in: FoundIn) -> None:
+        """See `sights`."""
         cues = job.plan.cues
         self._observer = Observer(SteadySettings.model_validate(cues)) if cues else None
-        self._frames = frames
-        self._found = last.found if last is not None and last.found is not None else Detections.empty()
+        self._frames, self._found_in = frames, found_in
+        self._found = Detections.empty()
         self._before: Frame | None = None
 
     def see(self, frame: Frame, found: Detections | None) -> Sight:
@@ -126,7 +143,7 @@ class _Looker:
         if self._observer is not None:
             first_of_segment = before is not None and before.index // SEGMENT != frame.index // SEGMENT
             if first_of_segment and before is not None:
-                self._observer.begin_again(before, self._found)
+                self._observer.begin_again(before, self._found if self._before else self._found_in(before))
             cues = self._observer.read(frame, found)
         self._before, self._found = frame, found
         looks = packed(cues.vectors) if len(found) else None

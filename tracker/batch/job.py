@@ -56,11 +56,29 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Frames `first` up to `until`, not included: whole segments of a video's spool."""
+
+    first: int
+    until: int
+
+
+SURVEY = Part(0, 0)
+"""In place of a part: find out which parts the video has."""
+
+
+@dataclass(frozen=True)
 class Job:
-    """One video and the plan for it."""
+    """One video and the plan for it. With a part, only that is detected, ahead of the job for the whole."""
 
     video: Video
     plan: Plan
+    part: Part | None = None
+
+    @property
+    def key(self) -> str:
+        """What it is told apart from others by."""
+        return self.video.name if self.part is None else f"{self.video.name} {self.part.first}-{self.part.until}"
 
 
 @dataclass(frozen=True)
@@ -70,11 +88,12 @@ class Outcome:
     Attributes:
         state: DONE, FAILED, STOPPED or FULL.
         reason: of all but DONE, one line.
-        frames: safe on the disk.
+        frames: safe on the disk; of a part, those of the part.
         identity: what the detector really was; None where it was not needed.
         warnings: what was wrong with the video, one line each.
         figures: of a finished one, for manifest and report.
         wall_s: of this attempt.
+        parts: of a survey.
     """
 
     state: str
@@ -84,6 +103,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     figures: dict[str, Any] = field(default_factory=dict)
     wall_s: float = 0.0
+    parts: tuple[Part, ...] = ()
 
 
 def cues_of(settings: TrackerSettings) -> dict[str, str]:

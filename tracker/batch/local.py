@@ -137,6 +137,11 @@ class LocalRunner:
         self._slots = [Slot(number, cores, detects=detects) for number, cores in enumerate(shares(workers))]
 
     @property
+    def slots(self) -> int:
+        """How many jobs it does at a time."""
+        return len(self._slots)
+
+    @property
     def free(self) -> int:
         """How many jobs it could take now."""
         return sum(slot.job is None for slot in self._slots)
@@ -170,6 +175,8 @@ class LocalRunner:
 
 class InlineRunner:
     """One job after the other in a thread of this process: for what takes no longer than a process takes to start."""
+
+    slots = 1
 
     def __init__(self) -> None:
         """No job."""

@@ -87,8 +87,10 @@ def digest(url: str, ends: int, *, whole: bool) -> tuple[int, str]:
 
 
 @contextmanager
-def fetched(url: str, target: Path) -> Iterator[Path]:
+def fetched(url: str, target: Path, *, keep: bool = False) -> Iterator[Path]:
     """The video as the local file `target` while the block runs; one that is there whole is not fetched again.
+
+    keep: leave it there for the next one.
 
     Raises:
         SourceError: it cannot be read. WriteError: it cannot be kept. RequirementError: see `expand`.
@@ -107,9 +109,10 @@ def fetched(url: str, target: Path) -> Iterator[Path]:
     try:
         yield target
     finally:
-        target.unlink(missing_ok=True)
-        with suppress(OSError):  # others are still there
-            target.parent.rmdir()
+        if not keep:
+            target.unlink(missing_ok=True)
+            with suppress(OSError):  # others are still there
+                target.parent.rmdir()
 
 
 def _copy(files: Any, path: str, url: str, out: Any, target: Path) -> None:

@@ -47,9 +47,20 @@ def make_runner(
         gpu = detect.device.startswith("cuda") or detect.runtime.startswith("tensorrt")
         return RayRunner(ray, workers, gpu=gpu, say=say)
     detects = plan.video or plan.crops > 0 or not all(Spool(plan.spools, one.video.name).whole for one in waiting)
-    most = len(waiting) if detects else 1 + sum(one.frames for one in waiting) // WORTH_A_PROCESS
-    workers = workers or max(1, min(cores(), len(waiting), most, workers_in_memory()))
+    most = _pieces(waiting) if detects else 1 + sum(one.frames for one in waiting) // WORTH_A_PROCESS
+    workers = workers or max(1, min(cores(), most, workers_in_memory()))
     return LocalRunner(workers, detects=detects) if detects or workers > 1 else InlineRunner()
+
+
+def _pieces(waiting: Sequence[Entry]) -> int:
+    """How much there is to be handed out: videos, and where they are fewer than cores the parts of long ones."""
+    if len(waiting) >= cores():
+        return len(waiting)
+    from tracker.batch.parts import LONG, PART
+    from tracker.capture.mark import frames_announced
+
+    frames = [0 if one.video.url else frames_announced(str(one.video.path)) for one in waiting]
+    return sum(one // PART if one >= LONG else 1 for one in frames)
 
 
 def workers_in_memory() -> int:

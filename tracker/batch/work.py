@@ -8,7 +8,7 @@ from threading import Event
 from time import perf_counter
 from typing import Any
 
-from tracker.batch.detecting import detect_video, open_video
+from tracker.batch.detecting import OpenDetector, detect_video, open_video
 from tracker.batch.finishing import finish_video
 from tracker.batch.job import (
     DONE,
@@ -16,6 +16,7 @@ from tracker.batch.job import (
     FAILED,
     FULL,
     STOPPED,
+    SURVEY,
     Job,
     Outcome,
     Plan,
@@ -23,9 +24,11 @@ from tracker.batch.job import (
     identity,
     is_full,
 )  # fmt: skip
+from tracker.batch.parts import LONG, detect_part, survey_video
 from tracker.batch.remote import fetched
 from tracker.batch.spool import Spool
-from tracker.capture import Source
+from tracker.capture import Source, open_source
+from tracker.capture.mark import frames_announced
 from tracker.detect import open_detector
 from tracker.detect.detector import EngineDetector, cores
 from tracker.errors import Interrupted, RequirementError, TrackerError
@@ -62,10 +65,10 @@ class Worker:
             state, reason = (FULL if is_full(error) else FAILED), str(error)
         except (OSError, MemoryError, ValueError, RuntimeError) as error:
             state, reason = (FULL if is_full(error) else FAILED), f"{type(error).__name__}: {error}"
-        frames = known.frames or _reached(spool)
+        frames = known.frames or (0 if job.part else _reached(spool))
         return Outcome(
             known.state if state == DONE else state, reason, frames, known.identity, known.warnings, known.figures,
-            round(perf_counter() - began, 3),
+            round(perf_counter() - began, 3), known.parts,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -79,7 +82,7 @@ class Worker:
         if not job.video.url or (spool.whole and not (job.plan.video or job.plan.crops)):
             return self._do(job, spool, report)
         target = job.plan.output / "fetched" / f"{job.video.name}{job.video.path.suffix}"
-        with fetched(job.video.url, target) as path:
+        with fetched(job.video.url, target, keep=job.part is not None) as path:
             return self._do(replace(job, video=replace(job.video, path=path)), spool, report)
 
     def _do(self, job: Job, spool: Spool, report: Report) -> Outcome:
@@ -94,6 +97,9 @@ class Worker:
             check_pinned(spool.begun_with(who), who)
             return detector
 
+        if job.part is not None:
+            outcome = self._survey(job, opened) if job.part == SURVEY else self._detect(job, opened, report)
+            return replace(outcome, identity=who)
         if spool.whole:
             spool.tidy()
         else:
@@ -103,6 +109,32 @@ class Worker:
         figures = finish_video(job, spool, self._stop)
         warnings = tuple(spool.about().warnings)
         return Outcome(DONE, frames=figures["frames"], identity=who, warnings=warnings, figures=figures)
+
+    def _survey(self, job: Job, opened: OpenDetector) -> Outcome:
+        """Of a video: its parts. What the detector is must be known before several work."""
+        if frames_announced(str(job.video.path)) < LONG:
+            return Outcome(DONE)
+        with open_source(str(job.video.path), stop=self._stop) as source:
+            parts = survey_video(job, source, self._stop)
+            if parts:
+                opened(source)
+        state, spool = STOPPED if self._stop.is_set() else DONE, Spool(job.plan.spools, job.video.name)
+        survey = spool.survey() if parts else None
+        figures = {} if survey is None else {"frames": len(survey.ticks)}
+        return Outcome(state, frames=spool.kept(), figures=figures, parts=parts)
+
+    def _detect(self, job: Job, opened: OpenDetector, report: Report) -> Outcome:
+        """A part of a video."""
+        safe = 0
+
+        def reached(frames: int) -> None:
+            nonlocal safe
+            safe = frames
+            report(frames)
+
+        reason = detect_part(job, opened, self._stop, reached)
+        state = STOPPED if self._stop.is_set() else FAILED if reason else DONE
+        return Outcome(state, reason, safe)
 
     def _shared(self, plan: Plan) -> Plan:
         """The plan for this share of the machine: one thread an inference, so that no share changes what is found."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from threading import Event
 from typing import TYPE_CHECKING
 
 import av
 
+from tracker.capture import ffmpeg
 from tracker.capture.clock import FileClock
 from tracker.capture.report import Report
 
@@ -28,11 +31,12 @@ class Mark:
     """The first K frames of a file that was read without a fault; the last one of them comes first when going on.
 
     Attributes:
-        ticks: (K,) PTS of each. times_s: (K,) seconds of each, as `Frame` has them.
+        ticks: (K,) PTS of each.
+        times_s: (K,) seconds of each, as `Frame` has them; None: nobody has read them yet, see `ticks_of`.
     """
 
     ticks: Sequence[int]
-    times_s: Sequence[float]
+    times_s: Sequence[float] | None = None
 
     @property
     def index(self) -> int:
@@ -50,9 +54,9 @@ class Mark:
 
     def set_clock(self, clock: FileClock) -> None:
         """Bring a fresh clock to the frame before the last. Raises MissedError where it shows other times."""
-        for ticks, time_s in zip(self.ticks[:-1], self.times_s[:-1], strict=True):
-            if clock.time_s(ticks) != time_s:
-                raise MissedError(f"frame times were repaired before {time_s:.3f} s")
+        shown = [clock.time_s(ticks) for ticks in self.ticks[:-1]]
+        if self.times_s is not None and shown != list(self.times_s[:-1]):
+            raise MissedError("frame times were repaired before")
 
     def reached(
         self, stamped: Iterator[tuple[av.VideoFrame, int | None]], report: Report
@@ -71,3 +75,43 @@ class Mark:
             if ticks is None or ticks > self.ticks[-1]:
                 break
         raise MissedError("the marked frame did not come")
+
+
+def announced(container: InputContainer, stream: VideoStream) -> int:
+    """Frames as the container counts them, else duration times rate; 0 where it tells neither."""
+    length_s = Fraction(container.duration or 0, av.time_base)
+    return stream.frames or round(length_s * (ffmpeg.nominal_rate(stream) or 0))
+
+
+def frames_announced(path: str) -> int:
+    """The same of a file; 0 where it cannot be read."""
+    try:
+        with av.open(f"file:{path}", **ffmpeg.LENIENT) as container:
+            stream = ffmpeg.pick_video(container)
+            return 0 if stream is None else announced(container, stream)
+    except (av.FFmpegError, OSError):
+        return 0
+
+
+def ticks_of(path: str, stop: Event) -> list[int] | None:
+    """PTS of a video file's pictures in the order of showing, read from its packets; nothing is decoded.
+
+    None where they do not surely tell which picture comes where, or when `stop` was set. Even so a decoder may leave a
+    picture out: whoever goes by them compares them with what comes.
+    """
+    try:
+        with av.open(f"file:{path}", **ffmpeg.LENIENT) as container:
+            stream = ffmpeg.pick_video(container)
+            if stream is None or not set(container.format.name.split(",")) & set(INDEXED):
+                return None
+            ticks = []
+            for packet in container.demux(stream):
+                if stop.is_set() or packet.is_corrupt:
+                    return None
+                if packet.size and not packet.is_discard:
+                    ticks.append(packet.pts)
+    except av.FFmpegError:
+        return None
+    if None in ticks or len(set(ticks)) < len(ticks):
+        return None
+    return sorted(ticks)

@@ -62,9 +62,12 @@ class Display:
         return ", ".join(parts)
 
     def _share(self, board: Board) -> float:
-        """Of the bytes to be done, those of the videos that are over, 0..1."""
+        """Of the bytes to be done, those of the videos that are over, and of long ones what is done of them, 0..1."""
         over = self._seen - set(board.running)
-        return sum(self._sizes[name] for name in over & self._rest) / self._to_do
+        done: float = sum(self._sizes[name] for name in over & self._rest)
+        for name in board.lengths.keys() & board.running.keys():
+            done += self._sizes[name] * board.running[name] / board.lengths[name]
+        return done / self._to_do
 
     def _bar(self, board: Board) -> str:
         """The line for all."""
@@ -73,7 +76,10 @@ class Display:
 
     def _running(self, board: Board) -> list[str]:
         """A line for each video in work, as far as there is room."""
-        lines = [f"  {name}  {frames:,} frames" for name, frames in list(board.running.items())[:MOST_LINES]]
+        lines = [
+            f"  {name}  {frames:,} {f'of {board.lengths[name]:,} ' if name in board.lengths else ''}frames"
+            for name, frames in list(board.running.items())[:MOST_LINES]
+        ]
         more = len(board.running) - len(lines)
         return [*lines, f"  and {more} more"] if more > 0 else lines
 

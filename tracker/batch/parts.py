@@ -1,0 +1,98 @@
+"""A long video in parts, detected by several workers at a time; the spool is as one worker would have made it.
+
+A survey of the packets tells when each frame is due, so a worker can begin in the middle. What it cannot see is whether
+the decoder makes one picture of each packet. So every picture is compared with the survey, and a part that is off by
+one, or that has any fault, is left to the job for the whole video, which reads from the beginning. Tracks are made of
+the whole spool afterwards: ids need no stitching at the bounds of parts.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import groupby
+from threading import Event
+
+import numpy as np
+
+from tracker.batch.detecting import OpenDetector, Remaining, Report, sights
+from tracker.batch.job import Job, Part
+from tracker.batch.sights import Sight
+from tracker.batch.spool import SEGMENT, Spool, Survey
+from tracker.capture import Source, open_source
+from tracker.capture.mark import Mark, ticks_of
+from tracker.structures import Detections, Frame
+from tracker.track.table import usable
+
+PART, LONG = 2 * SEGMENT, 4 * SEGMENT
+"""Frames of a part, and of a video that has parts."""
+MISSED = "it cannot be entered in its middle"
+
+
+def survey_video(job: Job, source: Source, stop: Event) -> tuple[Part, ...]:
+    """The parts that are still to be detected, none for a short video or one that cannot be entered in its middle.
+
+    source: of the job's video.
+
+    Raises:
+        WriteError: the survey cannot be kept.
+    """
+    spool = Spool(job.plan.spools, job.video.name)
+    ticks = ticks_of(str(job.video.path), stop)
+    if ticks is None or len(ticks) < LONG:
+        return ()
+    spool.keep_survey(Survey(np.array(ticks, np.int64), source.info.width, source.info.height))
+    # The last segment is for the job for the whole: it sees the end of the file, and faults there.
+    lacking = spool.lacking(len(ticks) - 1)
+    runs = groupby(lacking, key=lambda first: first // PART)
+    return tuple(Part(group[0], group[-1] + SEGMENT) for group in (list(run) for _, run in runs))
+
+
+def detect_part(job: Job, open_detector: OpenDetector, stop: Event, report: Report) -> str:
+    """Make the segments of the job's part; returns why that could not be, "" where it is done or was stopped.
+
+    Raises:
+        TrackerError: what ended it; the segments before stay.
+    """
+    part, spool, segment = job.part, Spool(job.plan.spools, job.video.name), list[Sight]()
+    survey = spool.survey()
+    assert part is not None, "for parts only"
+    if survey is None:
+        return "the survey is gone"
+    lacking = [first for first in spool.lacking(part.until) if first >= part.first]
+    if not lacking:  # whoever made them did not come to say so
+        return ""
+    first = lacking[0]
+    # The frame before it that the detector sees: cameras and looks are compared with that.
+    before = max(first - 1, 0) // job.plan.stride * job.plan.stride
+    mark = Mark(survey.ticks[: before + 1].tolist()) if first else None
+    with open_source(str(job.video.path), stop=stop, mark=mark) as source:
+        detector, frames = open_detector(source), Remaining(source, first, job.plan.stride)
+
+        def found_in(frame: Frame) -> Detections:
+            return usable(detector.detect([frame])[0], 0.0)
+
+        with closing(sights(job, frames, detector, found_in, stop)) as seen:
+            for frame, sight in seen:
+                # From a mark that could not be found, it is read from its beginning.
+                reason = MISSED if frames.passed > first - before else _misfit(frame, sight, survey, source)
+                if reason:
+                    return reason
+                segment.append(sight)
+                if len(segment) == SEGMENT:
+                    spool.add(segment, ahead=True)
+                    report(sight.index + 1 - part.first)
+                    segment = []
+                if sight.index + 1 == part.until:
+                    break
+            else:
+                return "" if stop.is_set() else f"it ends before frame {part.until}"
+    return ""
+
+
+def _misfit(frame: Frame, sight: Sight, survey: Survey, source: Source) -> str:
+    """What of a frame is not as the survey has it, or went wrong before it; "" if nothing is."""
+    if sight.ticks != survey.ticks[sight.index]:
+        return f"frame {sight.index} is not the one that its packet tells"
+    if (frame.width, frame.height) != (survey.width, survey.height):
+        return "the size of its pictures changes"
+    return "; ".join(source.warnings)
