@@ -58,6 +58,30 @@ class Status:
         )
 
 
+@dataclass(frozen=True)
+class Calls:
+    """Which frames of a file go into one call of the detector: told by their numbers, wherever reading begins.
+
+    Attributes:
+        batch: pictures in a call.
+        stride: frames from one picture to the next.
+        restart: calls begin anew at multiples of it.
+    """
+
+    batch: int
+    stride: int
+    restart: int
+
+    @property
+    def span(self) -> int:
+        """Frames from the first of a call to the first of the next."""
+        return self.batch * self.stride
+
+    def first(self, index: int) -> int:
+        """The first frame of the call that a frame is in."""
+        return index - index % self.restart % self.span
+
+
 def detected(
     source: FrameSource,
     detector: Detector,
@@ -65,6 +89,7 @@ def detected(
     workers: int,
     stop: Event,
     stride: int = 1,
+    calls: Calls | None = None,
     status: Status | None = None,
 ) -> Generator[tuple[Frame, Detections | None, float], None, None]:
     """Frames in order with their detections, while the next ones are with the detector's threads.
@@ -75,6 +100,7 @@ def detected(
         workers: pictures in the detector at the same time.
         stop: ends the stream after the frames that were taken.
         stride: of the frames, only each `stride`-th is detected; the others come with None.
+        calls: which pictures go into one call of the detector; None: each alone.
         status: counts the frames taken.
 
     Yields:
@@ -84,9 +110,10 @@ def detected(
         Whatever source or detector raise, at once; SourceLost after the frames that were taken.
     """
     # A live frame is finished at once; waiting for the next one would cost a frame's time of latency.
-    depth = 0 if source.info.live else workers + 1
-    window: deque[tuple[Frame, Future[list[Detections]] | None, float]] = deque()
+    depth = 0 if source.info.live else workers + 1 if calls is None else 2 * calls.span
+    window: deque[_Taken] = deque()
     frames, lost = iter(source), None
+    call = _Call()
     pool = ThreadPoolExecutor(workers, "detect")
     try:
         while not stop.is_set():
@@ -99,11 +126,14 @@ def detected(
                 break
             if status is not None:
                 status.captured += 1
-            window.append(
-                (frame, None if frame.index % stride else pool.submit(detector.detect, [frame]), perf_counter())
-            )
+            place = None if frame.index % stride else call.add(frame)
+            window.append((frame, call, place, perf_counter()))
+            if calls is None or calls.first(frame.index + 1) == frame.index + 1:
+                call.submit(pool, detector)
+                call = _Call()
             while len(window) > depth:
                 yield _first(window)
+        call.submit(pool, detector)
         while window:
             yield _first(window)
     finally:
@@ -112,12 +142,38 @@ def detected(
         raise lost
 
 
-def _first(
-    window: deque[tuple[Frame, Future[list[Detections]] | None, float]],
-) -> tuple[Frame, Detections | None, float]:
+class _Call:
+    """Frames for one call of the detector, and what comes of it."""
+
+    def __init__(self) -> None:
+        """No frame yet."""
+        self.frames: list[Frame] = []
+        self._pending: Future[list[Detections]] | None = None
+
+    def add(self, frame: Frame) -> int:
+        """One more; its place in the call."""
+        self.frames.append(frame)
+        return len(self.frames) - 1
+
+    def submit(self, pool: ThreadPoolExecutor, detector: Detector) -> None:
+        """Begin, if there is anything to do."""
+        if self.frames:
+            self._pending = pool.submit(detector.detect, self.frames)
+
+    def found(self, place: int) -> Detections:
+        """Of one of its frames, as soon as it is done."""
+        assert self._pending is not None, "the window is longer than a call"
+        return self._pending.result()[place]
+
+
+_Taken = tuple[Frame, _Call, int | None, float]
+"""A frame, the call that it is in, its place there (None: the stride passed it over), and when it was taken."""
+
+
+def _first(window: deque[_Taken]) -> tuple[Frame, Detections | None, float]:
     """Take the oldest frame out, as soon as it is done."""
-    frame, pending, taken = window.popleft()
-    return frame, None if pending is None else pending.result()[0], taken
+    frame, call, place, taken = window.popleft()
+    return frame, None if place is None else call.found(place), taken
 
 
 class Pipeline:

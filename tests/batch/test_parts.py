@@ -6,6 +6,8 @@ import filecmp
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -23,6 +25,7 @@ from tracker.batch.parts import detect_part, survey_video
 from tracker.batch.spool import Spool, Survey
 from tracker.capture import open_source
 from tracker.capture.mark import frames_announced, ticks_of
+from tracker.structures import Detections, Frame
 
 
 @pytest.fixture
@@ -107,6 +110,54 @@ def test_parts_in_any_order_make_the_same_spool(stride: int, panned: Path, tmp_p
     one, other = (Spool(job.plan.spools, "clip") for job in (whole, split))
     assert one.path.read_bytes() == other.path.read_bytes()
     assert not (split.plan.spools / "clip").exists()
+
+
+class Batched(FakeDetector):
+    """What it finds depends a little on the pictures it is given together, as on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[int]] = []
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        self.calls.append([frame.index for frame in frames])
+        found = super().detect(frames)
+        shifts = [np.float32(0.25 * len(frames) + 0.125 * place) for place in range(len(frames))]
+        return [
+            Detections(one.boxes + shift, one.scores, one.class_ids) for one, shift in zip(found, shifts, strict=True)
+        ]
+
+
+@pytest.mark.parametrize(("stride", "batch"), [(1, 3), (3, 1), (2, 2), (1, 4)])
+def test_wherever_it_begins_the_same_pictures_go_into_one_inference(
+    stride: int, batch: int, panned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    for module in (spool, detecting, parts):
+        monkeypatch.setattr(module, "SEGMENT", 8)
+    detector = Batched()
+
+    def job(name: str) -> Job:
+        made = job_of(panned, tmp_path / name, stride)
+        return replace(made, plan=replace(made.plan, batch=batch))
+
+    def whole(job: Job) -> bytes:
+        with detecting.open_video(job, Event()) as source:
+            assert detecting.detect_video(job, source, lambda _: detector, Event())
+        return Spool(job.plan.spools, "clip").path.read_bytes()
+
+    plain = whole(job("whole"))
+    calls = [call for call in detector.calls if call[0] < 32]
+    assert max(map(len, calls)) == batch and all(call[0] // 8 == call[-1] // 8 for call in calls)
+    split = job("split")
+    for part in reversed(survey(split)):
+        one = replace(split, part=part)
+        assert detect_part(one, lambda _: detector, Event(), lambda frames: None) == ""
+    assert whole(split) == plain
+    broken, stop = job("broken"), Event()
+    with detecting.open_video(broken, stop) as source:
+        report = lambda frames: stop.set() if frames >= 16 else None  # noqa: E731
+        assert not detecting.detect_video(broken, source, lambda _: detector, stop, report)
+    assert whole(broken) == plain
 
 
 def test_a_part_that_is_missing_is_detected_by_the_last_job(panned: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from threading import Event
 
-from tracker.batch.job import Job
+from tracker.batch.job import Job, Plan, batch_of
 from tracker.batch.sights import Sight, packed
 from tracker.batch.spool import SEGMENT, About, Spool
 from tracker.capture import Source, open_source
 from tracker.config import SteadySettings
 from tracker.detect import share_cores
 from tracker.interfaces import Detector
-from tracker.pipeline import detected
+from tracker.pipeline import Calls, detected
 from tracker.structures import Detections, Frame, StreamInfo
 from tracker.track.cues import NO_CUES, Observer
 from tracker.track.table import usable
 
 Report = Callable[[int], None]
-FoundIn = Callable[[Frame], Detections]
-OpenDetector = Callable[[Source], Detector]
+OpenDetector = Callable[[tuple[int, int] | None], Detector]
+"""For pictures of this width and height; None: of many sizes."""
 
 
 def open_video(job: Job, stop: Event) -> Source:
@@ -52,11 +53,11 @@ def detect_video(
     if spool.whole:
         return True
     count = spool.reached()
-    last, detector = spool.last(), open_detector(source)
-    before = last.found if last is not None and last.found is not None else Detections.empty()
     segment, varied, size = list[Sight](), 0, (source.info.width, source.info.height)
+    last, detector = spool.last(), open_detector(None if source.varied else size)
+    before = last.found if last is not None and last.found is not None else Detections.empty()
     frames = Remaining(source, count, job.plan.stride)
-    with closing(sights(job, frames, detector, lambda _: before, stop)) as seen:
+    with closing(sights(job, frames, detector, lambda: before, stop)) as seen:
         for frame, sight in seen:
             segment.append(sight)
             count = frame.index + 1
@@ -78,28 +79,35 @@ def detect_video(
 
 
 def sights(
-    job: Job, frames: Remaining, detector: Detector, found_in: FoundIn, stop: Event
+    job: Job, frames: Remaining, detector: Detector, found_before: Callable[[], Detections], stop: Event
 ) -> Generator[tuple[Frame, Sight], None, None]:  # fmt: skip
-    """Frames with what was seen of them. `found_in`: the detections in `frames.before`, asked once at most."""
-    looker = _Looker(job, frames, found_in)
+    """Frames with what was seen of them. `found_before`: detections in the last of `frames.seen`, asked for once."""
+    looker, calls = _Looker(job, frames, found_before), calls_of(job.plan, detector)
     workers = share_cores(job.plan.settings.detect, live=False).workers
-    with closing(detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride)) as pairs:
+    stream = detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride, calls=calls)
+    with closing(stream) as pairs:
         for frame, found, _ in pairs:
             yield frame, looker.see(frame, found)
+
+
+def calls_of(plan: Plan, detector: Detector) -> Calls | None:
+    """Which pictures go into one inference; None: each alone. With each segment they begin anew."""
+    batch = batch_of(plan, detector)
+    return Calls(batch, plan.stride, SEGMENT) if batch > 1 else None
 
 
 class Remaining:
     """The frames of a source behind those that are done.
 
     Attributes:
-        before: the last of those done that the detector saw; None at the beginning.
+        seen: the last of those done that the detector saw, `keep` of them at most.
         passed: so many of those done came.
     """
 
-    def __init__(self, source: Source, done: int, stride: int) -> None:
+    def __init__(self, source: Source, done: int, stride: int, keep: int = 1) -> None:
         """`done` frames are passed over."""
         self._source, self._done, self._stride = source, done, stride
-        self.before: Frame | None = None
+        self.seen = deque[Frame](maxlen=keep)
         self.passed = 0
 
     @property
@@ -115,7 +123,7 @@ class Remaining:
                 continue
             self.passed += 1
             if frame.index % self._stride == 0:
-                self.before = frame
+                self.seen.append(frame)
 
     def close(self) -> None:
         """As of the source."""
@@ -125,11 +133,11 @@ class Remaining:
 class _Looker:
     """Takes from each picture what the association wants of it."""
 
-    def __init__(self, job: Job, frames: Remaining, found_in: FoundIn) -> None:
+    def __init__(self, job: Job, frames: Remaining, found_before: Callable[[], Detections]) -> None:
         """See `sights`."""
         cues = job.plan.cues
         self._observer = Observer(SteadySettings.model_validate(cues)) if cues else None
-        self._frames, self._found_in = frames, found_in
+        self._frames, self._found_before = frames, found_before
         self._found = Detections.empty()
         self._before: Frame | None = None
 
@@ -138,12 +146,12 @@ class _Looker:
         if found is None:
             return Sight(frame.index, frame.time_s, frame.duration_s, None, ticks=frame.picture.pts)
         found = usable(found, 0.0)
-        before = self._before or self._frames.before
+        before = self._before or next(reversed(self._frames.seen), None)
         cues = NO_CUES
         if self._observer is not None:
             first_of_segment = before is not None and before.index // SEGMENT != frame.index // SEGMENT
             if first_of_segment and before is not None:
-                self._observer.begin_again(before, self._found if self._before else self._found_in(before))
+                self._observer.begin_again(before, self._found if self._before else self._found_before())
             cues = self._observer.read(frame, found)
         self._before, self._found = frame, found
         looks = packed(cues.vectors) if len(found) else None

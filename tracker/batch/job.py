@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tracker import __version__
+from tracker.batch import GPU_BATCH, LARGEST_SPAN
 from tracker.batch.inputs import Video
-from tracker.config import DetectSettings, Settings, SteadySettings, TrackerSettings
+from tracker.config import Settings, SteadySettings, TrackerSettings
 from tracker.detect import share_cores
 from tracker.detect.detector import EngineDetector
 from tracker.errors import ModelError, RequirementError, TrackerError
+from tracker.interfaces import Detector
 
 DONE, FAILED, STOPPED, FULL, CRASHED = "done", "failed", "stopped", "disk full", "crashed"
 """How a job ends; after STOPPED, FULL and CRASHED it may go on from where it was."""
@@ -37,6 +39,7 @@ class Plan:
         pinned: what the archive was begun with (`identity`), or None while nobody knows.
         video: also an annotated video.
         crops: at most so many pictures of each track.
+        batch: pictures in one inference, 0: as the device likes it.
     """
 
     output: Path
@@ -48,6 +51,7 @@ class Plan:
     pinned: dict[str, Any] | None = None
     video: bool = False
     crops: int = 0
+    batch: int = 0
 
     @property
     def spools(self) -> Path:
@@ -117,9 +121,20 @@ def cues_of(settings: TrackerSettings) -> dict[str, str]:
     return {"camera_motion": settings.camera_motion, "appearance": appearance}
 
 
-def identity(detector: EngineDetector, settings: DetectSettings) -> dict[str, Any]:
+def batch_of(plan: Plan, detector: Detector) -> int:
+    """Pictures in one inference: as many as asked for; else several on a GPU, as far as the model takes them.
+
+    On a processor more than one at a time is no faster.
+    """
+    if plan.batch or not isinstance(detector, EngineDetector) or detector.engine.device == "cpu":
+        return plan.batch or 1
+    most = max(1, LARGEST_SPAN // plan.stride)
+    return min(GPU_BATCH, most, detector.batch[1] or GPU_BATCH)
+
+
+def identity(detector: EngineDetector, plan: Plan) -> dict[str, Any]:
     """All that detections depend on besides settings and pictures: two runs alike in it find the same, bit for bit."""
-    engine = detector.engine
+    engine, settings = detector.engine, plan.settings.detect
     return {
         "tracker": __version__,
         "model": detector.identity.name,
@@ -128,6 +143,7 @@ def identity(detector: EngineDetector, settings: DetectSettings) -> dict[str, An
         "precision": engine.precision,
         "device": engine.device,
         "threads": share_cores(settings, live=False).threads,
+        "batch": batch_of(plan, detector),
         "cpu": cpu_kind() if engine.device == "cpu" else "",
     }
 

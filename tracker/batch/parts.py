@@ -14,12 +14,13 @@ from threading import Event
 
 import numpy as np
 
-from tracker.batch.detecting import OpenDetector, Remaining, Report, sights
+from tracker.batch.detecting import OpenDetector, Remaining, Report, calls_of, sights
 from tracker.batch.job import Job, Part
 from tracker.batch.sights import Sight
 from tracker.batch.spool import SEGMENT, Spool, Survey
 from tracker.capture import Source, open_source
 from tracker.capture.mark import Mark, ticks_of
+from tracker.pipeline import Calls
 from tracker.structures import Detections, Frame
 from tracker.track.table import usable
 
@@ -62,19 +63,21 @@ def detect_part(job: Job, open_detector: OpenDetector, stop: Event, report: Repo
     if not lacking:  # whoever made them did not come to say so
         return ""
     first = lacking[0]
-    # The frame before it that the detector sees: cameras and looks are compared with that.
-    before = max(first - 1, 0) // job.plan.stride * job.plan.stride
-    mark = Mark(survey.ticks[: before + 1].tolist()) if first else None
+    detector = open_detector((survey.width, survey.height))
+    calls = calls_of(job.plan, detector) or Calls(1, job.plan.stride, SEGMENT)
+    # Cameras and looks are compared with the last frame before it that the detector saw, in one call with others.
+    begin = calls.first(max(first - 1, 0) // job.plan.stride * job.plan.stride)
+    mark = Mark(survey.ticks[: begin + 1].tolist()) if first else None
     with open_source(str(job.video.path), stop=stop, mark=mark) as source:
-        detector, frames = open_detector(source), Remaining(source, first, job.plan.stride)
+        frames = Remaining(source, first, job.plan.stride, keep=calls.batch)
 
-        def found_in(frame: Frame) -> Detections:
-            return usable(detector.detect([frame])[0], 0.0)
+        def found_before() -> Detections:
+            return usable(detector.detect(list(frames.seen))[-1], 0.0)
 
-        with closing(sights(job, frames, detector, found_in, stop)) as seen:
+        with closing(sights(job, frames, detector, found_before, stop)) as seen:
             for frame, sight in seen:
                 # From a mark that could not be found, it is read from its beginning.
-                reason = MISSED if frames.passed > first - before else _misfit(frame, sight, survey, source)
+                reason = MISSED if frames.passed > first - begin else _misfit(frame, sight, survey, source)
                 if reason:
                     return reason
                 segment.append(sight)

@@ -27,7 +27,7 @@ from tracker.batch.job import (
 from tracker.batch.parts import LONG, detect_part, survey_video
 from tracker.batch.remote import fetched
 from tracker.batch.spool import Spool
-from tracker.capture import Source, open_source
+from tracker.capture import open_source
 from tracker.capture.mark import frames_announced
 from tracker.detect import open_detector
 from tracker.detect.detector import EngineDetector, cores
@@ -89,10 +89,10 @@ class Worker:
         """The same; raises what goes wrong."""
         who: dict[str, Any] | None = None
 
-        def opened(source: Source) -> EngineDetector:
+        def opened(size: tuple[int, int] | None) -> EngineDetector:
             nonlocal who
-            detector = self._open(job.plan, source)
-            who = identity(detector, job.plan.settings.detect)
+            detector = self._open(job.plan, size)
+            who = identity(detector, job.plan)
             check_pinned(job.plan.pinned, who)
             check_pinned(spool.begun_with(who), who)
             return detector
@@ -117,7 +117,7 @@ class Worker:
         with open_source(str(job.video.path), stop=self._stop) as source:
             parts = survey_video(job, source, self._stop)
             if parts:
-                opened(source)
+                opened((source.info.width, source.info.height))
         state, spool = STOPPED if self._stop.is_set() else DONE, Spool(job.plan.spools, job.video.name)
         survey = spool.survey() if parts else None
         figures = {} if survey is None else {"frames": len(survey.ticks)}
@@ -143,9 +143,8 @@ class Worker:
         detect = settings.model_copy(update=own)
         return replace(plan, settings=plan.settings.model_copy(update={"detect": detect}))
 
-    def _open(self, plan: Plan, source: Source) -> EngineDetector:
-        """The detector for this source, one picture and one thread an inference, from the last job if it fits."""
-        size = None if source.varied else (source.info.width, source.info.height)
+    def _open(self, plan: Plan, size: tuple[int, int] | None) -> EngineDetector:
+        """The detector for pictures of this size, one thread an inference, from the last job if it fits."""
         settings = plan.settings.detect
         key = (settings, size, plan.require)
         if self._detector is None or key != self._key:
