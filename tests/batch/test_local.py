@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from tests.fakes import squares
-from tracker.batch import local, work
+from tracker.batch import inline, local, work
 from tracker.batch.archive import Runner
 from tracker.batch.inputs import Video
 from tracker.batch.job import CRASHED, DONE, Job, Plan
@@ -63,7 +63,7 @@ def test_a_worker_told_to_stop_ends_at_once_when_its_parent_dies(tmp_path: Path)
         process.join()
 
 
-@pytest.mark.parametrize("kind", [lambda: local.LocalRunner(1), local.InlineRunner])
+@pytest.mark.parametrize("kind", [lambda: local.LocalRunner(1), inline.InlineRunner])
 def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_video(
     kind: Callable[[], Runner], tmp_path: Path, clip: Path
 ) -> None:
@@ -106,7 +106,7 @@ def test_a_thread_of_this_process_does_one_job_after_the_other(tmp_path: Path, c
     spool = Spool(job.plan.spools, "v")
     spool.add([Sight(k, k / 30, 1 / 30, squares(k)) for k in range(40)])
     spool.finish(About(160, 120, "30", ("person", "bicycle", "car")), 40)
-    runner = local.InlineRunner()
+    runner = inline.InlineRunner()
     try:
         for _ in range(2):
             assert runner.free == 1
@@ -123,8 +123,8 @@ def test_a_thread_of_this_process_does_one_job_after_the_other(tmp_path: Path, c
 def test_a_thread_that_breaks_is_told_and_not_waited_for(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_worker", lambda stop: 1 / 0)
-    runner = local.InlineRunner()
+    monkeypatch.setattr(inline, "new_worker", lambda stop: 1 / 0)
+    runner = inline.InlineRunner()
     runner.submit(job_of(tmp_path, clip))
     (event,) = runner.poll(10)
     assert isinstance(event, local.Finished) and event.outcome.state == CRASHED

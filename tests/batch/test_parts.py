@@ -19,10 +19,11 @@ pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from tests.batch.test_detecting import FRAMES, detect, job_of, panned  # noqa: F401 - a fixture
 from tests.fakes import FakeDetector, picture
-from tracker.batch import detecting, parts, spool
+from tracker.batch import ahead, detecting, parts, spool
+from tracker.batch.ahead import Ahead, Survey
 from tracker.batch.job import Job, Part
 from tracker.batch.parts import detect_part, survey_video
-from tracker.batch.spool import Spool, Survey
+from tracker.batch.spool import Spool
 from tracker.capture import open_source
 from tracker.capture.mark import frames_announced, ticks_of
 from tracker.structures import Detections, Frame
@@ -71,7 +72,7 @@ def test_two_workers_share_a_long_video_and_a_kill_changes_nothing(long_video: P
 
 @pytest.fixture(autouse=True)
 def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (spool, detecting, parts):
+    for module in (spool, ahead, detecting, parts):
         monkeypatch.setattr(module, "SEGMENT", 4)
     monkeypatch.setattr(parts, "PART", 8)
     monkeypatch.setattr(parts, "LONG", 16)
@@ -82,7 +83,7 @@ def survey(job: Job) -> tuple[Part, ...]:
         return survey_video(job, source, Event())
 
 
-def ahead(job: Job, part: Part, stop: Event | None = None) -> tuple[str, list[int]]:
+def detect_ahead(job: Job, part: Part, stop: Event | None = None) -> tuple[str, list[int]]:
     """Detect a part; why it could not be, and what was told of it."""
     told: list[int] = []
     one = Job(job.video, job.plan, part)
@@ -104,7 +105,7 @@ def test_parts_in_any_order_make_the_same_spool(stride: int, panned: Path, tmp_p
     found = survey(split)
     assert found == tuple(Part(first, min(first + 8, 40)) for first in range(0, 40, 8))
     for part in reversed(found):
-        assert ahead(split, part) == ("", list(range(4, part.until - part.first + 1, 4)))
+        assert detect_ahead(split, part) == ("", list(range(4, part.until - part.first + 1, 4)))
     assert Spool(split.plan.spools, "clip").reached() == 0
     assert seen_by_the_last(split) <= 1
     one, other = (Spool(job.plan.spools, "clip") for job in (whole, split))
@@ -132,7 +133,7 @@ class Batched(FakeDetector):
 def test_wherever_it_begins_the_same_pictures_go_into_one_inference(
     stride: int, batch: int, panned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
-    for module in (spool, detecting, parts):
+    for module in (spool, ahead, detecting, parts):
         monkeypatch.setattr(module, "SEGMENT", 8)
     detector = Batched()
 
@@ -165,7 +166,7 @@ def test_a_part_that_is_missing_is_detected_by_the_last_job(panned: Path, tmp_pa
     assert detect(whole)
     first, _, *others = survey(split)
     for part in (first, *others):
-        ahead(split, part)
+        detect_ahead(split, part)
     assert survey(split) == (Part(8, 16),)  # what is there is not done again
     assert seen_by_the_last(split) == FRAMES - 8
     assert Spool(whole.plan.spools, "clip").path.read_bytes() == Spool(split.plan.spools, "clip").path.read_bytes()
@@ -177,8 +178,11 @@ def test_a_stop_keeps_the_segments_before(panned: Path, tmp_path: Path) -> None:
     one = Job(job.video, job.plan, Part(8, 16))
     assert detect_part(one, lambda _: FakeDetector(), stop, lambda frames: stop.set()) == ""
     assert survey(job)[:2] == (Part(0, 8), Part(12, 16))
-    assert Spool(job.plan.spools, "clip").kept() == 4
-    assert ahead(job, Part(8, 16)) == ("", [8]) and ahead(job, Part(8, 16)) == ("", [])  # begun again after a crash
+    assert Ahead(Spool(job.plan.spools, "clip")).frames() == 4
+    assert detect_ahead(job, Part(8, 16)) == ("", [8]) and detect_ahead(job, Part(8, 16)) == (
+        "",
+        [],
+    )  # begun again after a crash
 
 
 def test_a_short_video_has_no_parts(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,27 +195,27 @@ def test_pictures_that_are_not_those_of_the_survey_are_refused(panned: Path, tmp
     """As if the decoder had left one out, before the part or in it."""
     job = job_of(panned, tmp_path)
     survey(job)
-    kept = Spool(job.plan.spools, "clip")
+    kept = Ahead(Spool(job.plan.spools, "clip"))
     true = kept.survey()
     assert true is not None
-    kept.keep_survey(Survey(np.delete(true.ticks, 20), true.width, true.height))
-    reason, told = ahead(job, Part(16, 24))
+    kept.keep(Survey(np.delete(true.ticks, 20), true.width, true.height))
+    reason, told = detect_ahead(job, Part(16, 24))
     assert "frame 20 is not the one" in reason and told == [4]
-    kept.keep_survey(Survey(np.delete(true.ticks, 2), true.width, true.height))
-    assert ahead(job, Part(8, 16))[0] == ""  # it cannot see that; the one who takes it in does
-    ahead(job, Part(4, 8))
-    assert "frame 2 is not the one" in ahead(job, Part(0, 4))[0]
+    kept.keep(Survey(np.delete(true.ticks, 2), true.width, true.height))
+    assert detect_ahead(job, Part(8, 16))[0] == ""  # it cannot see that; the one who takes it in does
+    detect_ahead(job, Part(4, 8))
+    assert "frame 2 is not the one" in detect_ahead(job, Part(0, 4))[0]
     whole = job_of(panned, tmp_path / "whole")
     assert detect(whole) and seen_by_the_last(job) == FRAMES
-    assert Spool(whole.plan.spools, "clip").path.read_bytes() == kept.path.read_bytes()
+    assert Spool(whole.plan.spools, "clip").path.read_bytes() == Spool(job.plan.spools, "clip").path.read_bytes()
 
 
 def test_a_video_of_another_size_is_refused(panned: Path, tmp_path: Path) -> None:  # noqa: F811
     job = job_of(panned, tmp_path)
     survey(job)
-    kept = Spool(job.plan.spools, "clip")
-    kept.keep_survey(Survey(kept.survey().ticks, 80, 60))  # type: ignore[union-attr]
-    assert "size" in ahead(job, Part(8, 16))[0]
+    kept = Ahead(Spool(job.plan.spools, "clip"))
+    kept.keep(Survey(kept.survey().ticks, 80, 60))  # type: ignore[union-attr]
+    assert "size" in detect_ahead(job, Part(8, 16))[0]
 
 
 def test_a_damaged_picture_leaves_the_part_to_the_last_job(tmp_path: Path) -> None:
@@ -229,7 +233,7 @@ def test_a_damaged_picture_leaves_the_part_to_the_last_job(tmp_path: Path) -> No
     clip.write_bytes(data)
     whole, split = job_of(clip, tmp_path / "whole"), job_of(clip, tmp_path / "split")
     assert detect(whole)
-    assert any("could not be decoded" in ahead(split, part)[0] for part in survey(split))
+    assert any("could not be decoded" in detect_ahead(split, part)[0] for part in survey(split))
     seen_by_the_last(split)
     one, other = (Spool(job.plan.spools, "clip") for job in (whole, split))
     assert one.about() == other.about() and one.about().warnings
@@ -240,8 +244,8 @@ def test_a_damaged_survey_is_none(panned: Path, tmp_path: Path) -> None:  # noqa
     job = job_of(panned, tmp_path)
     survey(job)
     (job.plan.spools / "clip" / "survey.npz").write_bytes(b"PK\x03\x04 cut short")
-    assert Spool(job.plan.spools, "clip").survey() is None
-    assert "survey" in ahead(job, Part(8, 16))[0]
+    assert Ahead(Spool(job.plan.spools, "clip")).survey() is None
+    assert "survey" in detect_ahead(job, Part(8, 16))[0]
 
 
 def test_packets_tell_every_frame_of_a_video_with_reordered_ones(tmp_path: Path) -> None:

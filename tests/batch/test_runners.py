@@ -10,9 +10,10 @@ pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from tests.fakes import squares
 from tracker.batch import runners
+from tracker.batch.inline import InlineRunner
 from tracker.batch.inputs import Video
 from tracker.batch.job import Plan
-from tracker.batch.local import InlineRunner, LocalRunner
+from tracker.batch.local import LocalRunner
 from tracker.batch.manifest import Entry
 from tracker.batch.runners import WORKER_BYTES, make_runner, workers_in_memory
 from tracker.batch.sights import Sight

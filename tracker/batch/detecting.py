@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from threading import Event
 
+from tracker.batch.ahead import Ahead
 from tracker.batch.job import Job, Plan, batch_of
 from tracker.batch.sights import Sight, packed
 from tracker.batch.spool import SEGMENT, About, Spool
@@ -28,7 +29,7 @@ def open_video(job: Job, stop: Event) -> Source:
     """The frames of the job's video that are not in its spool, and some before them."""
     spool = Spool(job.plan.spools, job.video.name)
     if not spool.whole:
-        spool.take_in()
+        Ahead(spool).take_in()
     last = None if spool.whole else spool.last()
     mark = None if last is None else spool.mark(last.index)
     return open_source(str(job.video.path), stop=stop, mark=mark)

@@ -1,4 +1,4 @@
-"""Workers on this machine: processes with their share of the cores, or a thread; a crash takes only one video along."""
+"""Workers on this machine: processes with their share of the cores; a crash takes only one video along."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from tracker.batch.job import CRASHED, ENDING, Job, Outcome
-from tracker.errors import RequirementError, TrackerError
+from tracker.errors import RequirementError
 
 if TYPE_CHECKING:
     from tracker.batch.work import Worker
@@ -173,62 +173,6 @@ class LocalRunner:
             slot.close()
 
 
-class InlineRunner:
-    """One job after the other in a thread of this process: for what takes no longer than a process takes to start."""
-
-    slots = 1
-
-    def __init__(self) -> None:
-        """No job."""
-        self._stop = threading.Event()
-        self._said = queue.Queue[Finished | TrackerError]()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def free(self) -> int:
-        """How many jobs it could take now."""
-        return int(self._thread is None)
-
-    def submit(self, job: Job) -> None:
-        """Give it a job."""
-        self._thread = threading.Thread(target=self._do, args=(job,), name="annotate", daemon=True)
-        self._thread.start()
-
-    def poll(self, timeout_s: float) -> Iterator[Progress | Finished]:
-        """What happened, waiting at most so long.
-
-        Raises:
-            RequirementError, ModelError: the job needs what is not there.
-        """
-        try:
-            said = self._said.get(timeout=timeout_s)
-        except queue.Empty:
-            return
-        self._thread = None
-        if isinstance(said, TrackerError):
-            raise said
-        yield said
-
-    def stop(self) -> None:
-        """Ask the job to end."""
-        self._stop.set()
-
-    def close(self) -> None:
-        """Wait for the job's end."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _do(self, job: Job) -> None:
-        """The thread's work."""
-        try:
-            self._said.put(Finished(job, _worker(self._stop).do(job)))
-        except tuple(ENDING.values()) as error:
-            self._said.put(error)
-        except BaseException as error:  # whoever polls would wait for ever
-            self._said.put(Finished(job, Outcome(CRASHED, f"{type(error).__name__}: {error}")))
-
-
 def shares(workers: int) -> list[tuple[int, ...]]:
     """Which cores each of so many processes gets; empty where the system cannot say."""
     if not hasattr(os, "sched_getaffinity"):
@@ -272,12 +216,12 @@ def serve(pipe: connection.Connection, cores: tuple[int, ...], detects: bool = T
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     stop, jobs = threading.Event(), queue.Queue[Job]()
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
-    worker = _worker(stop)
+    worker = new_worker(stop)
     while True:
         pipe.send(_done(worker, jobs.get(), pipe))
 
 
-def _worker(stop: threading.Event) -> Worker:
+def new_worker(stop: threading.Event) -> Worker:
     """Imported here: the command itself needs no tracker, and a third of its start would be that."""
     from tracker.batch.work import Worker
 

@@ -14,10 +14,11 @@ from threading import Event
 
 import numpy as np
 
+from tracker.batch.ahead import Ahead, Survey
 from tracker.batch.detecting import OpenDetector, Remaining, Report, calls_of, sights
 from tracker.batch.job import Job, Part
 from tracker.batch.sights import Sight
-from tracker.batch.spool import SEGMENT, Spool, Survey
+from tracker.batch.spool import SEGMENT, Spool
 from tracker.capture import Source, open_source
 from tracker.capture.mark import Mark, ticks_of
 from tracker.pipeline import Calls
@@ -37,13 +38,13 @@ def survey_video(job: Job, source: Source, stop: Event) -> tuple[Part, ...]:
     Raises:
         WriteError: the survey cannot be kept.
     """
-    spool = Spool(job.plan.spools, job.video.name)
+    ahead = Ahead(Spool(job.plan.spools, job.video.name))
     ticks = ticks_of(str(job.video.path), stop)
     if ticks is None or len(ticks) < LONG:
         return ()
-    spool.keep_survey(Survey(np.array(ticks, np.int64), source.info.width, source.info.height))
+    ahead.keep(Survey(np.array(ticks, np.int64), source.info.width, source.info.height))
     # The last segment is for the job for the whole: it sees the end of the file, and faults there.
-    lacking = spool.lacking(len(ticks) - 1)
+    lacking = ahead.lacking(len(ticks) - 1)
     runs = groupby(lacking, key=lambda first: first // PART)
     return tuple(Part(group[0], group[-1] + SEGMENT) for group in (list(run) for _, run in runs))
 
@@ -54,12 +55,12 @@ def detect_part(job: Job, open_detector: OpenDetector, stop: Event, report: Repo
     Raises:
         TrackerError: what ended it; the segments before stay.
     """
-    part, spool, segment = job.part, Spool(job.plan.spools, job.video.name), list[Sight]()
-    survey = spool.survey()
+    part, ahead, segment = job.part, Ahead(Spool(job.plan.spools, job.video.name)), list[Sight]()
+    survey = ahead.survey()
     assert part is not None, "for parts only"
     if survey is None:
         return "the survey is gone"
-    lacking = [first for first in spool.lacking(part.until) if first >= part.first]
+    lacking = [first for first in ahead.lacking(part.until) if first >= part.first]
     if not lacking:  # whoever made them did not come to say so
         return ""
     first = lacking[0]
@@ -82,7 +83,7 @@ def detect_part(job: Job, open_detector: OpenDetector, stop: Event, report: Repo
                     return reason
                 segment.append(sight)
                 if len(segment) == SEGMENT:
-                    spool.add(segment, ahead=True)
+                    ahead.add(segment)
                     report(sight.index + 1 - part.first)
                     segment = []
                 if sight.index + 1 == part.until:

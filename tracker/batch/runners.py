@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tracker.batch.archive import Runner
+from tracker.batch.inline import InlineRunner
 from tracker.batch.job import Plan
-from tracker.batch.local import InlineRunner, LocalRunner
+from tracker.batch.local import LocalRunner
 from tracker.batch.manifest import Entry
 from tracker.batch.spool import Spool
 from tracker.detect.detector import cores

@@ -2,9 +2,6 @@
 
 A segment is there whole or not at all, so a job that was killed goes on behind the last one. When all are there they
 become one file. Tracking reads nothing else, so it can be done again with other settings and without the video.
-
-Segments of a long video may be made ahead, by others (`tracker.batch.parts`). They are taken in only where they follow
-on frames that came just as the survey has it.
 """
 
 from __future__ import annotations
@@ -15,10 +12,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +24,6 @@ from tracker.errors import RequirementError, TrackerError, WriteError
 
 SEGMENT = 512  # frames
 ABOUT, FAULTS = b"tracker", b"faults"  # notes of a whole spool, of a segment
-SURVEY, AHEAD = "survey.npz", ".ahead.parquet"
 
 
 @dataclass(frozen=True)
@@ -51,20 +45,6 @@ class About:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What the packets of a video tell.
-
-    Attributes:
-        ticks: (F,) int64, PTS of each frame.
-        width, height: pixels.
-    """
-
-    ticks: NDArray[np.int64]
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
 class Moments:
     """All frames of a video, without what was found in them.
 
@@ -82,11 +62,14 @@ class Spool:
     """The spool of one video: `folder/NAME.parquet` when whole, `folder/NAME/FIRST.parquet` before.
 
     Beside it `folder/NAME.pictures`, see `tracker.batch.samples`.
+
+    Attributes:
+        path: of the whole one. parts: the folder of segments. pictures: see above.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         """Nothing is read or made yet."""
-        self.path, self._parts = folder / f"{name}.parquet", folder / name
+        self.path, self.parts = folder / f"{name}.parquet", folder / name
         self.pictures = folder / f"{name}.pictures"
 
     @property
@@ -122,76 +105,15 @@ class Spool:
             return None
         return Mark(read["ticks"].to_pylist(), read["time_s"].to_pylist())
 
-    def add(self, sights: Sequence[Sight], faults: int = 0, *, ahead: bool = False) -> None:
+    def add(self, sights: Sequence[Sight], faults: int = 0) -> None:
         """Keep a segment: on the disk when this returns.
 
-        Args:
-            faults: of the source so far, whatever they were.
-            ahead: those before it may not be there yet; it counts once it is taken in.
+        faults: of the source so far, whatever they were.
 
         Raises:
             WriteError: it cannot be written.
         """
-        first = sights[0].index
-        target = self._ahead(first) if ahead else self._parts / f"{first:09d}.parquet"
-        temporary = target.with_suffix(".partial")
-        try:
-            self._parts.mkdir(parents=True, exist_ok=True)
-            _write(temporary, [table_of(sights)], {FAULTS: str(faults)})
-            os.replace(temporary, target)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise _failed(target, error) from error
-
-    def survey(self) -> Survey | None:
-        """What `keep_survey` kept; None where there is nothing, or it is damaged."""
-        try:
-            # Not by name: of a damaged file NumPy forgets to close it.
-            with np.load(BytesIO((self._parts / SURVEY).read_bytes()), allow_pickle=False) as kept:
-                return Survey(kept["ticks"], *kept["size"].tolist())
-        except (OSError, ValueError, KeyError, BadZipFile):
-            return None
-
-    def keep_survey(self, survey: Survey) -> None:
-        """Keep it while the spool is not whole. Raises WriteError."""
-        target = self._parts / SURVEY
-        try:
-            self._parts.mkdir(parents=True, exist_ok=True)
-            with target.with_suffix(".partial").open("wb") as file:
-                np.savez(file, ticks=survey.ticks, size=np.array((survey.width, survey.height)))
-            os.replace(target.with_suffix(".partial"), target)
-        except OSError as error:
-            raise _failed(target, error) from error
-
-    def kept(self) -> int:
-        """How many frames are safe on the disk, those made ahead counted."""
-        return self.reached() + SEGMENT * sum(1 for _ in self._parts.glob(f"*{AHEAD}"))
-
-    def lacking(self, frames: int) -> list[int]:
-        """First frames of the whole segments, among so many frames, that are neither there nor made ahead."""
-        starts = range(self.reached() // SEGMENT * SEGMENT, frames - SEGMENT + 1, SEGMENT)
-        return [first for first in starts if not self._ahead(first).is_file()]
-
-    def take_in(self) -> None:
-        """Take in what was made ahead, as far as it follows on what is there and that is as the survey has it.
-
-        Raises:
-            WriteError: the disk does not take it.
-        """
-        survey, here = self.survey(), self.reached()
-        if survey is None or here % SEGMENT or not self._ahead(here).is_file():
-            return
-        mark = self.mark(here - 1) if here else Mark(())
-        if mark is None or list(mark.ticks) != survey.ticks[:here].tolist():
-            return
-        while (ahead := self._ahead(here)).is_file():
-            target = self._parts / f"{here:09d}.parquet"
-            try:
-                os.replace(ahead, target)
-            except OSError as error:
-                raise _failed(target, error) from error
-            here += SEGMENT
+        write_segment(self.parts / f"{sights[0].index:09d}.parquet", sights, faults)
 
     def finish(self, about: About, frames: int) -> None:
         """All segments, of so many frames together, become one file.
@@ -208,14 +130,14 @@ class Spool:
             if (there := _rows(temporary)) != frames:
                 temporary.unlink()
                 raise TrackerError(
-                    f"{self._parts} holds {there} frames in place of {frames}; does another run work on it?"
+                    f"{self.parts} holds {there} frames in place of {frames}; does another run work on it?"
                 )
             os.replace(temporary, self.path)
-            shutil.rmtree(self._parts, ignore_errors=True)
+            shutil.rmtree(self.parts, ignore_errors=True)
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            raise _failed(self.path, error) from error
+            raise failed(self.path, error) from error
 
     def __iter__(self) -> Iterator[Sight]:
         """Every frame of the whole spool, in order; a segment at a time is in memory."""
@@ -246,43 +168,52 @@ class Spool:
         Raises:
             WriteError: it cannot be written.
         """
-        target = self._parts / "detector.json"
+        target = self.parts / "detector.json"
         temporary = target.with_suffix(".partial")
         try:
             with suppress(FileNotFoundError):
                 known: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
                 return known
-            self._parts.mkdir(parents=True, exist_ok=True)
+            self.parts.mkdir(parents=True, exist_ok=True)
             with temporary.open("w", encoding="utf-8") as file:
                 json.dump(detector, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
         except OSError as error:
-            raise _failed(target, error) from error
+            raise failed(target, error) from error
         return detector
 
     def tidy(self) -> None:
         """Take away the segments that a kill left beside the whole spool."""
-        shutil.rmtree(self._parts, ignore_errors=True)
+        shutil.rmtree(self.parts, ignore_errors=True)
 
     def clear(self) -> None:
         """Forget all."""
-        shutil.rmtree(self._parts, ignore_errors=True)
+        shutil.rmtree(self.parts, ignore_errors=True)
         self.path.unlink(missing_ok=True)
         self.pictures.unlink(missing_ok=True)
-
-    def _ahead(self, first: int) -> Path:
-        """Where the segment from this frame on lies until it is taken in."""
-        return self._parts / f"{first:09d}{AHEAD}"
 
     def _segments(self) -> list[Path]:
         """The segments that follow one another from the first frame on."""
         found, next_ = [], 0
-        while (path := self._parts / f"{next_:09d}.parquet").is_file():
+        while (path := self.parts / f"{next_:09d}.parquet").is_file():
             found.append(path)
             next_ += SEGMENT
         return found
+
+
+def write_segment(target: Path, sights: Sequence[Sight], faults: int = 0) -> None:
+    """Write a file with these; it is there whole or not at all. Raises WriteError."""
+    temporary = target.with_suffix(".partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(temporary, [table_of(sights)], {FAULTS: str(faults)})
+        os.replace(temporary, target)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise failed(target, error) from error
 
 
 def _parquet() -> Any:
@@ -313,6 +244,6 @@ def _write(path: Path, tables: Any, notes: dict[bytes, str]) -> None:
         os.fsync(file.fileno())
 
 
-def _failed(path: Path, error: OSError) -> WriteError:
+def failed(path: Path, error: OSError) -> WriteError:
     """The WriteError of what the system said."""
     return WriteError(f"{path} could not be written: {error.strerror or error}")

@@ -8,6 +8,7 @@ from threading import Event
 from time import perf_counter
 from typing import Any
 
+from tracker.batch.ahead import Ahead
 from tracker.batch.detecting import OpenDetector, detect_video, open_video
 from tracker.batch.finishing import finish_video
 from tracker.batch.job import (
@@ -118,10 +119,10 @@ class Worker:
             parts = survey_video(job, source, self._stop)
             if parts:
                 opened((source.info.width, source.info.height))
-        state, spool = STOPPED if self._stop.is_set() else DONE, Spool(job.plan.spools, job.video.name)
-        survey = spool.survey() if parts else None
+        state, ahead = STOPPED if self._stop.is_set() else DONE, Ahead(Spool(job.plan.spools, job.video.name))
+        survey = ahead.survey() if parts else None
         figures = {} if survey is None else {"frames": len(survey.ticks)}
-        return Outcome(state, frames=spool.kept(), figures=figures, parts=parts)
+        return Outcome(state, frames=ahead.frames(), figures=figures, parts=parts)
 
     def _detect(self, job: Job, opened: OpenDetector, report: Report) -> Outcome:
         """A part of a video."""
