@@ -17,11 +17,14 @@ from tracker.capture.mark import Mark
 FRAMES, TICK = 50, Fraction(1, 90000)
 
 
-def write(path: Path, ticks: list[int] | None = None) -> Path:
+CODED = {"preset": "fast", "g": "12", "bf": "2", "crf": "30"}
+
+
+def write(path: Path, ticks: list[int] | None = None, codec: str = "libx264", options: dict[str, str] = CODED) -> Path:
     """Noise with key frames every 12 and B-frames between; `ticks`: PTS of each frame at 1/90000 s."""
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=30, options={"preset": "fast", "g": "12", "bf": "2", "crf": "30"})
+        stream = out.add_stream(codec, rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.time_base = TICK
         for index in range(FRAMES):
@@ -93,3 +96,29 @@ def test_a_mark_of_another_file_is_no_mark(what: str, tmp_path: Path) -> None:
     frames, _, counted = read(path, Mark(ticks, times))
     assert len(frames) == FRAMES and counted == decoded
     assert_tail(frames, whole)
+
+
+OPEN = "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0"
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"x264-params": OPEN}),
+        ("libx264", {"x264-params": "intra-refresh=1:keyint=12:bframes=0"}),
+        ("libx265", {"x265-params": f"{OPEN}:log-level=none"}),
+    ],
+)
+@pytest.mark.parametrize("count", [11, 12, 13, 14, 36, 49])
+def test_a_key_frame_that_is_shown_behind_the_mark_is_passed_by(
+    codec: str, options: dict[str, str], count: int, tmp_path: Path
+) -> None:
+    """As phones and cameras write them: pictures in front of a key frame, in need of those before it."""
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no {codec}")
+    path = write(tmp_path / "a.mp4", codec=codec, options=options)
+    whole, warnings, decoded = read(path)
+    frames, again, counted = read(path, mark_at(whole, count))
+    assert frames[0][0] == count - 1 and len(whole) == FRAMES
+    assert_tail(frames, whole)
+    assert (again, counted) == (warnings, decoded)

@@ -54,12 +54,14 @@ class FileReader:
             SourceError: it cannot be read, holds no video, or not one of its frames can be decoded.
         """
         self._check()
-        if self._mark is not None:
+        mark: Mark | None = self._mark
+        while mark is not None:
             try:
-                yield from self._frames(halt, self._mark)
+                yield from self._frames(halt, mark)
                 return
-            except MissedError:
+            except MissedError as missed:
                 self.report.decoded = self.report.decode_errors = 0
+                mark = missed.further
         yield from self._frames(halt, None)
 
     def _frames(self, halt: Halt, mark: Mark | None) -> Generator[Frame, None, None]:

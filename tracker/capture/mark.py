@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from threading import Event
 from typing import TYPE_CHECKING
@@ -22,8 +22,15 @@ INDEXED = ("mov", "mp4", "matroska", "webm")
 """Formats that know where their key frames are, and keep their timestamps after a jump."""
 
 
+FURTHER_S = (2.0, 10.0, 60.0)
+"""Seconds before the mark to look for a key frame, where the nearest is of no use."""
+
+
 class MissedError(Exception):
-    """The file cannot be gone on with from a mark; it must be read from its beginning."""
+    """The file cannot be gone on with from a mark."""
+
+    further: Mark | None = None
+    """The mark with which it may be tried again; None: read from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,12 @@ class Mark:
     Attributes:
         ticks: (K,) PTS of each.
         times_s: (K,) seconds of each, as `Frame` has them; None: nobody has read them yet, see `ticks_of`.
+        tries: how often a key frame was looked for in vain.
     """
 
     ticks: Sequence[int]
     times_s: Sequence[float] | None = None
+    tries: int = 0
 
     @property
     def index(self) -> int:
@@ -47,8 +56,9 @@ class Mark:
         """Go to the last key frame before the mark. Raises MissedError."""
         if not set(container.format.name.split(",")) & set(INDEXED):
             raise MissedError(f"{container.format.name} has no index")
+        back_s = FURTHER_S[self.tries - 1] if self.tries else 0.0
         try:
-            container.seek(self.ticks[-1], stream=stream, backward=True)
+            container.seek(self.ticks[-1] - round(back_s / float(stream.time_base or 1)), stream=stream, backward=True)
         except av.FFmpegError as error:
             raise MissedError(str(error)) from None
 
@@ -61,9 +71,15 @@ class Mark:
     def reached(
         self, stamped: Iterator[tuple[av.VideoFrame, int | None]], report: Report
     ) -> Iterator[tuple[av.VideoFrame, int | None]]:
-        """Pictures from the marked one on; those between it and the key frame count only once. Raises MissedError."""
+        """Pictures from the marked one on; those between it and the key frame count only once. Raises MissedError.
+
+        Some files are entered at a key frame that is shown after the mark. What a decoder makes of the pictures in
+        front of it has not all that it needs.
+        """
+        whole = False
         for picture, ticks in stamped:
-            if ticks == self.ticks[-1]:
+            whole = whole or picture.key_frame
+            if whole and ticks == self.ticks[-1]:
                 before = len(self.ticks) - report.decoded
                 try:
                     yield picture, ticks
@@ -72,9 +88,11 @@ class Mark:
                     # Not earlier: pictures lost at the end are those sent to the decoder and not counted.
                     report.decoded += before
                 return
-            if ticks is None or ticks > self.ticks[-1]:
+            if ticks is None or ticks >= self.ticks[-1]:
                 break
-        raise MissedError("the marked frame did not come")
+        missed = MissedError("the marked frame did not come")
+        missed.further = replace(self, tries=self.tries + 1) if self.tries < len(FURTHER_S) else None
+        raise missed
 
 
 def announced(container: InputContainer, stream: VideoStream) -> int:
