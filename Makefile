@@ -1,6 +1,7 @@
 # make demo    the main job, from nothing: environment, package, the sample clip tracked and scored
 # make test    the whole test suite
 # make test-contract  the engine contract on torch as well (its wheel for processors, 200 MB), after `make test`
+# make test-importers  the exports through datumaro and Label Studio's converter, in an environment of their own (1.5 GB)
 # make test-torch  the tests that need torch, torchvision and ultralytics, in an environment of their own (6 GB)
 # make check   formatting, lint, types
 # make sample  render the sample clip again
@@ -14,12 +15,13 @@ HEADLESS := --force-reinstall --no-deps opencv-python-headless
 DEMO := .venv
 TEST := .venv-test
 TORCH := .venv-test-torch
+IMPORTERS := .venv-test-importers
 CONTRACT := tests/engines/test_contract.py tests/engines/test_torch.py tests/engines/test_torch_operators.py
 NEED_TORCH := tests/engines tests/cli/test_models_export.py
 
 SOURCES := $(shell find engines tracker -type f -not -name '*.pyc')
 
-.PHONY: demo test test-contract test-torch check sample clean
+.PHONY: demo test test-contract test-importers test-torch check sample clean
 
 demo: $(DEMO)/package
 	$(DEMO)/bin/tracker run --source samples/street.mp4 --output demo/street.tracked.mp4 --mot demo/street.txt \
@@ -35,6 +37,9 @@ test: $(TEST)/ready
 test-contract: $(TEST)/ready
 	$(TEST)/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
 	$(TEST)/bin/python -m pytest $(CONTRACT) $(PYTEST_ARGS)
+
+test-importers: $(IMPORTERS)/ready
+	$(IMPORTERS)/bin/python -m pytest tests/exports/test_importers.py $(PYTEST_ARGS)
 
 test-torch: $(TORCH)/ready
 	$(TORCH)/bin/python -m pytest $(NEED_TORCH) $(PYTEST_ARGS)
@@ -70,5 +75,12 @@ $(TORCH)/ready: pyproject.toml $(CONSTRAINTS)
 	$(TORCH)/bin/python $(PIP) $(HEADLESS)
 	@touch $@
 
+# Not by the constraints: datumaro wants an older numpy.
+$(IMPORTERS)/ready: pyproject.toml
+	$(PYTHON) -m venv $(IMPORTERS)
+	$(IMPORTERS)/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[importers]'
+	$(IMPORTERS)/bin/python $(PIP) $(HEADLESS)
+	@touch $@
+
 clean:
-	rm -rf $(DEMO) $(TEST) $(TORCH) demo build dist
+	rm -rf $(DEMO) $(TEST) $(TORCH) $(IMPORTERS) demo build dist

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from time import perf_counter
 
@@ -90,6 +90,7 @@ def detected(
     stop: Event,
     stride: int = 1,
     calls: Calls | None = None,
+    ending: bool = False,
     status: Status | None = None,
 ) -> Generator[tuple[Frame, Detections | None, float], None, None]:
     """Frames in order with their detections, while the next ones are with the detector's threads.
@@ -101,6 +102,7 @@ def detected(
         stop: ends the stream after the frames that were taken.
         stride: of the frames, only each `stride`-th is detected; the others come with None.
         calls: which pictures go into one call of the detector; None: each alone.
+        ending: the last frame is detected in any case. For a file.
         status: counts the frames taken.
 
     Yields:
@@ -120,6 +122,8 @@ def detected(
             try:
                 frame = next(frames)
             except StopIteration:
+                if ending and window and window[-1].place is None:
+                    window[-1] = replace(window[-1], call=call, place=call.add(window[-1].frame))
                 break
             except SourceLost as error:
                 lost = error
@@ -127,7 +131,7 @@ def detected(
             if status is not None:
                 status.captured += 1
             place = None if frame.index % stride else call.add(frame)
-            window.append((frame, call, place, perf_counter()))
+            window.append(_Taken(frame, call, place, perf_counter()))
             if calls is None or calls.first(frame.index + 1) == frame.index + 1:
                 call.submit(pool, detector)
                 call = _Call()
@@ -166,14 +170,20 @@ class _Call:
         return self._pending.result()[place]
 
 
-_Taken = tuple[Frame, _Call, int | None, float]
-"""A frame, the call that it is in, its place there (None: the stride passed it over), and when it was taken."""
+@dataclass(frozen=True)
+class _Taken:
+    """A frame, the call that it is in, its place there (None: the stride passed it over), and when it was taken."""
+
+    frame: Frame
+    call: _Call
+    place: int | None
+    at_s: float
 
 
 def _first(window: deque[_Taken]) -> tuple[Frame, Detections | None, float]:
     """Take the oldest frame out, as soon as it is done."""
-    frame, call, place, taken = window.popleft()
-    return frame, None if place is None else call.found(place), taken
+    one = window.popleft()
+    return one.frame, None if one.place is None else one.call.found(one.place), one.at_s
 
 
 class Pipeline:

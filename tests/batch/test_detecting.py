@@ -80,7 +80,8 @@ def test_however_often_it_is_stopped_the_spool_is_the_same(stride: int, panned: 
     assert one.path.read_bytes() == other.path.read_bytes()
     sights = list(one)
     assert len(sights) == FRAMES and [sight.index for sight in sights] == list(range(FRAMES))
-    assert [sight.index for sight in sights if sight.found is not None] == list(range(0, FRAMES, stride))
+    detected = sorted({*range(0, FRAMES, stride), FRAMES - 1})  # nothing behind the last one could be filled in
+    assert [sight.index for sight in sights if sight.found is not None] == detected
     seen = [sight for sight in sights if sight.found is not None]
     moved = [sight.motion[0, 2] for sight in seen[1:] if sight.motion is not None]
     assert len(moved) > len(seen) / 2 and np.median(moved) == pytest.approx(-3 * stride, abs=0.5)

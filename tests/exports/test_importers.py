@@ -1,10 +1,11 @@
 """Round trips through the importers of the tools themselves: the same frames, ids, classes and boxes come back.
 
-Each skips where its tool is not installed: datumaro, label-studio-sdk and ultralytics are no part of the extra `test`.
+Each skips where its tool is not installed: `make test-importers` brings datumaro and label-studio-sdk.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 import zipfile
@@ -164,6 +165,19 @@ def drawn_by_label_studio(path: Path, annotation: Annotation) -> Found:
 def test_cvat_draws_the_same_boxes(annotation: Annotation, tolerance: float, tmp_path: Path) -> None:
     write_cvat(annotation, tmp_path / "x.xml", tolerance_px=tolerance)
     check(drawn_by_cvat(tmp_path / "x.xml", annotation.frame_count), annotation, tolerance + 0.006)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.5])
+def test_cvat_knows_the_boxes_that_were_filled_in(tolerance: float, tmp_path: Path) -> None:
+    rows = [(k, 1, 5 * k, 10, 5 * k + 30, 60, 0.9, 0, k % 5 != 0) for k in range(31)]  # a stride of 5, on a line
+    write_cvat(record(rows), tmp_path / "x.xml", tolerance_px=tolerance)
+    (track,) = ElementTree.parse(tmp_path / "x.xml").iter("track")
+    hidden: set[int] = set()
+    keys = [box.attrib for box in track if box.attrib["keyframe"] == "1"]
+    for key, after in itertools.pairwise(keys):  # the server copies a keyframe's flags up to the next one
+        if key["occluded"] == "1":
+            hidden |= set(range(int(key["frame"]), int(after["frame"])))
+    assert hidden == {k for k in range(31) if k % 5}
 
 
 @EVERY

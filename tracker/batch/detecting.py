@@ -85,7 +85,7 @@ def sights(
     """Frames with what was seen of them. `found_before`: detections in the last of `frames.seen`, asked for once."""
     looker, calls = _Looker(job, frames, found_before), calls_of(job.plan, detector)
     workers = share_cores(job.plan.settings.detect, live=False).workers
-    stream = detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride, calls=calls)
+    stream = detected(frames, detector, workers=workers, stop=stop, stride=job.plan.stride, calls=calls, ending=True)
     with closing(stream) as pairs:
         for frame, found, _ in pairs:
             yield frame, looker.see(frame, found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+import numpy as np
+
 from tracker.exports import keyframes
 from tracker.exports.annotation import Annotation, Flags
 from tracker.exports.keyframes import paths
@@ -32,7 +34,9 @@ def write_cvat(
         for track in paths(record):
             label = quoteattr(record.class_names[track.class_id])
             sink.text(f'  <track id="{track.id}" label={label} source="auto">\n')
-            _boxes(sink, track, keyframes.keyframes(track, tolerance_px), record.frame_count)
+            changes = np.diff(track.interpolated, prepend=track.interpolated[:1])  # CVAT takes flags of keyframes alone
+            keys = keyframes.keyframes(track, tolerance_px, also=changes)
+            _boxes(sink, track, keys, record.frame_count)
             sink.text("  </track>\n")
         sink.text("</annotations>\n")
     return left_out

@@ -48,10 +48,11 @@ def paths(annotation: Annotation) -> Iterator[Path]:
         )  # fmt: skip
 
 
-def keyframes(path: Path, tolerance_px: float) -> Flags:
+def keyframes(path: Path, tolerance_px: float, *, also: Flags | None = None) -> Flags:
     """(K,) bool: the frames that, with straight lines between them, give every edge back within `tolerance_px`.
 
     Ramer, Douglas and Peucker's simplification in time, within each span; 0 keeps all.
+    Frames of `also`, (K,) bool, are kept in any case.
     """
     if tolerance_px <= 0:
         return np.ones(len(path.frames), np.bool_)
@@ -59,6 +60,8 @@ def keyframes(path: Path, tolerance_px: float) -> Flags:
     keep[0] = True
     keep[1:] |= path.ends[:-1]
     keep[::LONGEST_SPAN] = True
+    if also is not None:
+        keep |= also
     places = np.flatnonzero(keep)
     waiting = list(zip(places[:-1].tolist(), places[1:].tolist(), strict=True))
     while waiting:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from tracker.exports import keyframes
-from tracker.exports.annotation import Annotation
+from tracker.exports.annotation import Annotation, Integers
 from tracker.exports.cvat import TOLERANCE_PX
 from tracker.exports.keyframes import paths
 from tracker.exports.prepare import clean_names, prepared
 from tracker.exports.sink import Sink
 from tracker.write.palette import VIVID, colour_numbers
 
+LOCAL_FILES = "/data/local-files/?d=videos/"  # the folder "videos" of its document root
 BOX, LABELS, VIDEO = "box", "labels", "video"  # names of the tags in `labelling_config`
+
+FASTEST = 240.0  # frames a second of a timeline; frames that are nearer to each other share a place
 
 
 def write_labelstudio(
@@ -29,37 +33,51 @@ def write_labelstudio(
     Args:
         annotation: the record.
         path: final name.
-        url: where Label Studio finds the video; the video's name where it is not said.
+        url: where Label Studio finds the video; in `videos/` of its local files where it is not said.
         tolerance_px: keyframes are as many as straight lines need to give every edge back so closely; 0 keeps all.
         overwrite: replace what exists.
 
     A region's id is `track_<id>`, and a keyframe that is not `enabled` ends a span. Label Studio knows one frame rate
-    a video: where the frames come at their own times, it is the mean one.
+    a video, and finds a frame by its time: where frames come at their own times, its timeline has the rate of the two
+    nearest ones, and `frame` is the place there (`_timeline`).
 
     Raises:
         OutputError, WriteError: the file cannot be made.
     """
     record, left_out = prepared(annotation)
-    data = {VIDEO: url or record.name, "fps": round(float(record.rate), 6)}
+    rate, places = _timeline(record)
+    data = {VIDEO: url or LOCAL_FILES + quote(record.name), "fps": rate}
     score = round(float(record.scores.mean()), 4) if len(record) else 0.0
     with Sink(path, overwrite=overwrite) as sink:
         sink.text(f'[{{"data": {json.dumps(data)},\n"predictions": [{{"model_version": ')
         sink.text(f'{json.dumps(record.model or "tracker")}, "score": {score}, "result": [')
         glue = "\n"
         for track in paths(record):
-            sink.text(glue + json.dumps(_region(record, track, tolerance_px)))
+            sink.text(glue + json.dumps(_region(record, track, tolerance_px, rate, places)))
             glue = ",\n"
         sink.text("\n]}]}]\n")
     return left_out
 
 
-def _region(record: Annotation, track: keyframes.Path, tolerance_px: float) -> dict[str, Any]:
+def _timeline(record: Annotation) -> tuple[float, Integers]:
+    """Its frames a second, and (F,) int32 the place of each frame there, from 1: the first where that frame is seen."""
+    if record.times_s is None or record.frame_count < 2 or not np.ptp(record.times_s):
+        return round(float(record.rate), 6), np.arange(1, record.frame_count + 1, dtype=np.int32)
+    steps = np.diff(record.times_s)
+    rate = round(min(1 / float(steps[steps > 0].min()), FASTEST), 6)
+    return rate, (np.ceil((record.times_s - record.times_s[0]) * rate - 0.01) + 1).astype(np.int32)
+
+
+def _region(
+    record: Annotation, track: keyframes.Path, tolerance_px: float, rate: float, places: Integers
+) -> dict[str, Any]:
     """One track."""
-    rate = float(record.rate)
     keys = np.flatnonzero(keyframes.keyframes(track, tolerance_px))
+    there = places[track.frames[keys]]
+    keys, there = keys[np.append(np.diff(there) > 0, True)], np.unique(there)
     share = np.round(track.boxes[keys] / ([record.width, record.height] * 2) * 100, 4)
     corners, sides = share[:, :2], np.round(share[:, 2:] - share[:, :2], 4)
-    columns = (track.frames[keys] + 1, *corners.T, *sides.T, track.ends[keys])
+    columns = (there, *corners.T, *sides.T, track.ends[keys])
     sequence = [
         {
             "frame": frame, "time": round(frame / rate, 6), "enabled": not end, "rotation": 0,
@@ -68,7 +86,7 @@ def _region(record: Annotation, track: keyframes.Path, tolerance_px: float) -> d
         for frame, x, y, width, height, end in zip(*(column.tolist() for column in columns), strict=True)
     ]  # fmt: skip
     value = {
-        "framesCount": record.frame_count, "duration": round(record.frame_count / rate, 6), "sequence": sequence,
+        "framesCount": int(places[-1]), "duration": round(int(places[-1]) / rate, 6), "sequence": sequence,
         "labels": [record.class_names[track.class_id]],
     }  # fmt: skip
     return {

@@ -7,6 +7,7 @@ training takes five.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path, PurePath
@@ -58,8 +59,10 @@ def _stem(record: Annotation, frame: int) -> str:
 def _data(record: Annotation) -> str:
     """The dataset of this video alone. JSON strings are YAML too."""
     names = "".join(f"  {class_id}: {json.dumps(name)}\n" for class_id, name in enumerate(record.class_names))
+    pattern = shlex.quote(f"images/{safe_stem(record.name).replace('%', '%%')}_%d.jpg")
     how = (
-        f"# The pictures of the video: ffmpeg -i VIDEO -fps_mode passthrough images/{safe_stem(record.name)}_%d.jpg\n"
+        "# The pictures of the video, made in this folder: mkdir images; "
+        f"ffmpeg -i VIDEO -fps_mode passthrough -q:v 2 {pattern}\n"
         if not record.files
         else "# The pictures belong into images/, under their own names.\n"
     )
