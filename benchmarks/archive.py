@@ -7,6 +7,7 @@ python -m benchmarks.archive scaling --folder CLIPS --runs 3
 python -m benchmarks.archive memory --clip A.mp4 --minutes 2 120
 python -m benchmarks.archive retrack --folder CLIPS [--model M.onnx]
 python -m benchmarks.archive peer --folder CLIPS --onnx yolo11n.onnx --peer-python PY
+python -m benchmarks.archive peer --folder CLIPS --onnx yolo11n_openvino_model/yolo11n.xml --runtime openvino ...
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from benchmarks.archive_clips import make_clips
 from benchmarks.kill import loop_clip
 
 ALL_FORMATS = "mot,coco,cvat,labelstudio,yolo,jsonl,parquet"
-PARTLY = 5
+PARTLY, SIZE = 5, 640
 NOT_COMPARED = ("manifest.sqlite", "manifest.sqlite-journal", "manifest.lock")
 HERE = Path(__file__).parent
 
@@ -205,32 +206,49 @@ def retrack(args: argparse.Namespace) -> None:
 
 
 def peer(args: argparse.Namespace) -> None:
-    """Frames a CPU-second of ours and of `yolo track` over the folder, in turn, text out; the start is counted."""
+    """Frames a CPU-second of ours and of `yolo track` over the folder, in turn, text out; the start is counted.
+
+    Both run once beforehand over the smallest clip, so that neither compiles its Python while it is measured.
+    """
+    model = args.onnx or args.model
+    # ultralytics takes the folder of an OpenVINO model.
+    other = str(args.peer_onnx or (model.parent if model.suffix == ".xml" else model))
+    options = ("--model", str(model), "--runtime", args.runtime, "--format", "mot")
+    if args.size != SIZE:
+        options += ("--set", f"detect.input_size={args.size}")
     figures: dict[str, list[dict[str, Any]]] = {"ours": [], "yolo track": []}
     with tempfile.TemporaryDirectory() as scratch:
-        for k in range(args.runs):
-            output = Path(scratch, f"o{k}")
-            ours = annotate(
-                args.folder, output, "--model", str(args.onnx), "--runtime", args.runtime, "--format", "mot"
+        compiled = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        compiled["PYTHONPYCACHEPREFIX"] = str(Path(scratch, "compiled"))
+        small = Path(scratch, "small")
+        small.mkdir()
+        first = min(args.folder.rglob("*.mp4"), key=lambda path: path.stat().st_size)
+        (small / first.name).symlink_to(first.resolve())
+        for k in range(args.runs + 1):
+            folder, output = (args.folder if k else small), Path(scratch, f"o{k}")
+            ours = cost(annotate(folder, output, *options), compiled)
+            theirs = cost(
+                [str(args.peer_python), str(HERE / "peer_archive.py"), str(folder), other, str(args.size)], compiled
             )
-            figures["ours"].append(cost(ours) | {"frames": frames_of(output)})
-            theirs = [
-                str(args.peer_python),
-                str(HERE / "peer_archive.py"),
-                str(args.folder),
-                str(args.peer_onnx or args.onnx),
-            ]
-            figures["yolo track"].append(cost(theirs))
+            if k:
+                figures["ours"].append(ours | {"frames": frames_of(output), "precision": precision_of(output)})
+                figures["yolo track"].append(theirs)
     for name, runs in figures.items():
-        rate = statistics.median(one["frames"] / one["cpu_s"] for one in runs)
+        rates = [one["frames"] / one["cpu_s"] for one in runs]
         wall = statistics.median(one["frames"] / one["wall_s"] for one in runs)
-        print(f"{name:12} {rate:7.1f} frames a CPU-second  {wall:7.1f} fps  {runs[0]['frames']} frames")
+        print(
+            f"{name:12} {statistics.median(rates):7.1f} frames a CPU-second ({', '.join(f'{x:.1f}' for x in rates)})  "
+            f"{wall:7.1f} fps  {runs[0]['frames']} frames  {runs[0]['precision']}"
+        )
+    pairs = zip(figures["ours"], figures["yolo track"], strict=True)
+    ratios = [ours["frames"] / ours["cpu_s"] * peer["cpu_s"] / peer["frames"] for ours, peer in pairs]
+    print(f"ratio {statistics.median(ratios):.2f}x ({', '.join(f'{x:.2f}' for x in ratios)})")
 
 
-def cost(command: list[str]) -> dict[str, Any]:
+def cost(command: list[str], env: dict[str, str] | None = None) -> dict[str, Any]:
     """CPU and wall seconds of a command with its children, and what it printed last if that is JSON."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode not in (0, PARTLY):
         raise SystemExit(done.stderr[-2000:])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -244,6 +262,12 @@ def frames_of(output: Path) -> int:
     """Frames of the videos that are done."""
     with sqlite3.connect(output / "manifest.sqlite") as db:
         return int(db.execute("SELECT sum(frames) FROM videos WHERE state = 'done'").fetchone()[0])
+
+
+def precision_of(output: Path) -> str:
+    """What the detector computed in."""
+    with sqlite3.connect(output / "manifest.sqlite") as db:
+        return str(json.loads(db.execute("SELECT value FROM about WHERE key = 'detector'").fetchone()[0])["precision"])
 
 
 def main() -> None:
@@ -263,6 +287,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--onnx", type=Path)
     parser.add_argument("--peer-onnx", type=Path)
+    parser.add_argument(
+        "--size", type=int, default=SIZE, help="longer side of the input, of a model that leaves it open"
+    )
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--peer-python", type=Path)
     args = parser.parse_args()

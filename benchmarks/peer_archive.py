@@ -1,4 +1,4 @@
-"""`yolo track` over a folder in an environment of its own, text out: `python peer_archive.py FOLDER MODEL`.
+"""`yolo track` over a folder in an environment of its own, text out: `python peer_archive.py FOLDER MODEL SIZE`.
 
 Prints one JSON line. What it cannot read is left out beforehand: it would end the run.
 """
@@ -22,7 +22,13 @@ def readable(path: Path) -> bool:
     return bool(good)
 
 
-def main(folder: str, model: str) -> None:
+def precision_of(network: YOLO) -> str:
+    """What the runtime computes in: OpenVINO says it, ONNX Runtime takes the model as it is."""
+    compiled = getattr(network.predictor.model.backend, "ov_compiled_model", None)
+    return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()) if compiled else "as the model"
+
+
+def main(folder: str, model: str, size: str) -> None:
     """Track every video, one after the other, with one loaded model."""
     network, frames = YOLO(model, task="detect"), 0
     with tempfile.TemporaryDirectory() as target:
@@ -31,12 +37,12 @@ def main(folder: str, model: str) -> None:
                 continue
             network.predictor = None if not frames else network.predictor
             results = network.track(
-                str(path), imgsz=640, tracker="bytetrack.yaml", save=False, save_txt=True, verbose=False, stream=True,
-                device="cpu", project=target, name=path.stem, persist=False,
+                str(path), imgsz=int(size), tracker="bytetrack.yaml", save=False, save_txt=True, verbose=False,
+                stream=True, device="cpu", project=target, name=path.stem, persist=False,
             )  # fmt: skip
             frames += sum(1 for _ in results)
-    print(json.dumps({"frames": frames}))
+    print(json.dumps({"frames": frames, "precision": precision_of(network)}))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tracker.batch.inputs import Video, find_videos, fingerprint
-from tracker.batch.remote import fetched, is_remote
+from tracker.batch.remote import fetched, is_remote, within
 from tracker.errors import RequirementError, SourceError, UsageError, WriteError
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'annotate' is not installed")
@@ -29,6 +29,22 @@ def store() -> Iterator[str]:
 )
 def test_what_is_an_address(text: str, remote: bool) -> None:
     assert is_remote(text) == remote
+
+
+@pytest.mark.parametrize(
+    ("url", "folder", "inside"),
+    [
+        ("memory://a/labels", "memory://a/", True),
+        ("memory://a/labels/", "memory://a/labels", True),
+        ("memory://a/labels", "memory://a/clips", False),
+        ("memory://ab", "memory://a", False),
+        ("memory://a/labels", "memory://a/*/b*.mp4", True),
+        ("memory://work/labels", "/work", False),
+        ("file:///work/labels", "/work", True),
+    ],
+)
+def test_what_lies_in_a_folder(url: str, folder: str, inside: bool) -> None:
+    assert within(url, folder) == inside
 
 
 def test_a_folder_a_glob_and_a_file_of_a_store(store: str, tmp_path: Path) -> None:

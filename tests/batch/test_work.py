@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from tests.fakes import squares
-from tracker.batch import samples
+from tracker import capture
 from tracker.batch.inputs import Video
 from tracker.batch.job import DONE, STOPPED, Job, Plan
 from tracker.batch.sights import Sight
@@ -41,7 +41,7 @@ def spool(job: Job) -> Spool:
 def test_a_stop_while_the_report_is_made_leaves_the_job_undone(
     job: Job, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop, real, opens = Event(), samples.open_source, [0]
+    stop, real, opens = Event(), capture.open_source, [0]
 
     def opened(*arguments: object, **options: object):
         source = real(*arguments, **options)
@@ -51,7 +51,7 @@ def test_a_stop_while_the_report_is_made_leaves_the_job_undone(
         return source
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(samples, "open_source", opened)
+        stopped.setattr(capture, "open_source", opened)
         assert Worker(stop, 1).do(job).state == STOPPED
     outcome = Worker(Event(), 1).do(job)
     assert outcome.state == DONE and len(outcome.figures["summary"]["pictures"]) == 2

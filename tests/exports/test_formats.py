@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,7 +23,9 @@ from tracker.exports.cvat import write_cvat
 from tracker.exports.keyframes import keyframes, paths
 from tracker.exports.labelstudio import write_labelstudio
 from tracker.exports.prepare import clean_names, prepared, safe_stem
+from tracker.structures import CONFIRMED, Tracks
 from tracker.write.files import PartialFile
+from tracker.write.records import JsonLinesWriter
 
 needs_pyarrow = pytest.mark.skipif("not __import__('importlib.util').util.find_spec('pyarrow')", reason="no pyarrow")
 EVERY = [pytest.param(name, marks=needs_pyarrow) if name == "parquet" else name for name in FORMATS]
@@ -263,6 +266,27 @@ def test_json_lines_are_those_of_run(tmp_path: Path) -> None:
     again = read_jsonl(path, "street.mp4", 640, 360, Fraction(30000, 1001))
     assert sights(again) == sights(street())
     assert np.abs(again.boxes - street().boxes).max() <= 0.0051
+
+
+def test_json_lines_are_byte_for_byte_those_of_run(tmp_path: Path) -> None:
+    for name, made in (
+        ("rates", street(class_names=HOSTILE, files=tuple(f"\udcff {k}.png" for k in range(40)))),
+        ("times", street(frame_rate=None, times_s=np.arange(40.0) ** 2 / 7)),
+        ("crowd", crowd(30, 40)),
+    ):
+        path, _ = write("jsonl", made, tmp_path)
+        writer = JsonLinesWriter(tmp_path / f"{name}.jsonl", made.class_names)
+        for index, time_s in enumerate(made.times().tolist()):
+            rows = made.frames == index
+            count = int(rows.sum())
+            tracks = Tracks(
+                made.ids[rows], made.boxes[rows], made.scores[rows], made.class_ids[rows].astype(np.int64),
+                np.zeros(count, np.float32), np.full(count, CONFIRMED, np.int64),
+            )  # fmt: skip
+            file = made.files[index] if made.files else ""
+            writer.write(SimpleNamespace(index=index, time_s=time_s, file=file), tracks)
+        writer.close()
+        assert path.read_bytes() == (tmp_path / f"{name}.jsonl").read_bytes()
 
 
 def test_a_line_that_is_no_frame_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from threading import Event
 from typing import Any
 
 from tracker.batch.job import Job
-from tracker.batch.pictures import write_pictures
 from tracker.batch.samples import samples_of
 from tracker.batch.spool import Moments, Spool
 from tracker.batch.tracking import track_spool
@@ -30,7 +29,10 @@ def finish_video(job: Job, spool: Spool, stop: Event) -> dict[str, Any]:
     moments = spool.moments()
     annotation = recorded(job, spool, moments)
     left_out = {name: write(annotation, job.plan.output, name, job.video.name) for name in job.plan.formats}
-    write_pictures(job, annotation, stop)
+    if job.plan.video or job.plan.crops:
+        from tracker.batch.pictures import write_pictures  # it comes with the encoder
+
+        write_pictures(job, annotation, stop)
     shown = samples_of(job, spool, telling_frames(moments.found), stop)
     summary = summarise(annotation, pictures=shown, reason="; ".join(spool.about().warnings))
     summary = replace(summary, name=job.video.name)  # two videos of different folders may be called the same

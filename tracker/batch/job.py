@@ -6,16 +6,18 @@ import errno
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracker import __version__
 from tracker.batch import GPU_BATCH, LARGEST_SPAN
 from tracker.batch.inputs import Video
 from tracker.config import Settings, SteadySettings, TrackerSettings
 from tracker.detect import share_cores
-from tracker.detect.detector import EngineDetector
 from tracker.errors import ModelError, RequirementError, TrackerError
 from tracker.interfaces import Detector
+
+if TYPE_CHECKING:
+    from tracker.detect import EngineDetector
 
 DONE, FAILED, STOPPED, FULL, CRASHED = "done", "failed", "stopped", "disk full", "crashed"
 """How a job ends; after STOPPED, FULL and CRASHED it may go on from where it was."""
@@ -126,6 +128,8 @@ def batch_of(plan: Plan, detector: Detector) -> int:
 
     On a processor more than one at a time is no faster.
     """
+    from tracker.detect import EngineDetector
+
     if plan.batch or not isinstance(detector, EngineDetector) or detector.engine.device == "cpu":
         return plan.batch or 1
     most = max(1, LARGEST_SPAN // plan.stride)

@@ -18,15 +18,13 @@ from tracker.batch.ahead import Ahead, Survey
 from tracker.batch.detecting import OpenDetector, Remaining, Report, calls_of, sights
 from tracker.batch.job import Job, Part
 from tracker.batch.sights import Sight
-from tracker.batch.spool import SEGMENT, Spool
+from tracker.batch.spool import LONG, PART, SEGMENT, Spool
 from tracker.capture import Source, open_source
 from tracker.capture.mark import Mark, ticks_of
 from tracker.pipeline import Calls
 from tracker.structures import Detections, Frame
 from tracker.track.table import usable
 
-PART, LONG = 2 * SEGMENT, 4 * SEGMENT
-"""Frames of a part, and of a video that has parts."""
 MISSED = "it cannot be entered in its middle"
 
 

@@ -37,7 +37,7 @@ def expand(text: str, is_video: Callable[[PurePosixPath], bool]) -> list[tuple[s
         RequirementError: fsspec, or its part for this kind of store, is not installed.
         UsageError: nothing there.
     """
-    files, path = _connect(text)
+    files, path = connect(text)
     try:
         if MAGIC.search(path):
             found = [one for one in files.glob(path) if is_video(PurePosixPath(one))]
@@ -46,9 +46,17 @@ def expand(text: str, is_video: Callable[[PurePosixPath], bool]) -> list[tuple[s
         else:
             found = [one for one in files.find(path) if is_video(PurePosixPath(one))]
     except Exception as error:  # each store has errors of its own
-        raise UsageError(f"'{mask_credentials(text)}' cannot be listed: {_line(error)}") from None
+        raise UsageError(f"'{mask_credentials(text)}' cannot be listed: {line_of(error)}") from None
     root = path.rstrip("/") + "/"
     return [(files.unstrip_protocol(one), one.removeprefix(root)) for one in sorted(found)]
+
+
+def within(url: str, folder: str) -> bool:
+    """Whether an address lies in the folder that another one (or a path) names, or where its glob looks."""
+    (files, path), (others, root) = connect(url), connect(folder)
+    if magic := MAGIC.search(root):
+        root = root[: magic.start()].rpartition("/")[0]
+    return type(files) is type(others) and f"{path.rstrip('/')}/".startswith(f"{root.rstrip('/')}/")
 
 
 def masked_place(url: str) -> str:
@@ -69,7 +77,7 @@ def digest(url: str, ends: int, *, whole: bool) -> tuple[int, str]:
     """Size and SHA-256 of the first and the last `ends` bytes, or of all. Raises SourceError, RequirementError."""
     if MASK in url:
         raise SourceError(f"'{url}' has secrets, which are not kept: name it as an input again")
-    files, path = _connect(url)
+    files, path = connect(url)
     sha = hashlib.sha256()
     try:
         with files.open(path, "rb") as file:
@@ -82,7 +90,7 @@ def digest(url: str, ends: int, *, whole: bool) -> tuple[int, str]:
                 file.seek(max(size - ends, 0))
                 sha.update(file.read(ends))
     except Exception as error:
-        raise SourceError(f"'{mask_credentials(url)}' cannot be read: {_line(error)}") from None
+        raise SourceError(f"'{mask_credentials(url)}' cannot be read: {line_of(error)}") from None
     return size, sha.hexdigest()
 
 
@@ -95,7 +103,7 @@ def fetched(url: str, target: Path, *, keep: bool = False) -> Iterator[Path]:
     Raises:
         SourceError: it cannot be read. WriteError: it cannot be kept. RequirementError: see `expand`.
     """
-    files, path = _connect(url)
+    files, path = connect(url)
     partial = target.with_name(f"{target.name}.partial")
     if not target.is_file():
         try:
@@ -120,13 +128,13 @@ def _copy(files: Any, path: str, url: str, out: Any, target: Path) -> None:
     try:
         source = files.open(path, "rb")
     except Exception as error:
-        raise SourceError(f"'{mask_credentials(url)}' cannot be read: {_line(error)}") from None
+        raise SourceError(f"'{mask_credentials(url)}' cannot be read: {line_of(error)}") from None
     with source:
         while True:
             try:
                 piece = source.read(PIECE)
             except Exception as error:
-                raise SourceError(f"'{mask_credentials(url)}' cannot be read: {_line(error)}") from None
+                raise SourceError(f"'{mask_credentials(url)}' cannot be read: {line_of(error)}") from None
             if not piece:
                 return
             try:
@@ -135,7 +143,7 @@ def _copy(files: Any, path: str, url: str, out: Any, target: Path) -> None:
                 raise WriteError(f"{target} could not be written: {error.strerror}") from error
 
 
-def _connect(url: str) -> tuple[Any, str]:
+def connect(url: str) -> tuple[Any, str]:
     """The file system of an address, and the path in it. Raises RequirementError, UsageError."""
     try:
         from fsspec.core import url_to_fs
@@ -144,12 +152,12 @@ def _connect(url: str) -> tuple[Any, str]:
     try:
         files, path = url_to_fs(url)
     except ImportError as error:
-        raise RequirementError(f"'{mask_credentials(url)}': {_line(error)}") from None
+        raise RequirementError(f"'{mask_credentials(url)}': {line_of(error)}") from None
     except Exception as error:
-        raise UsageError(f"'{mask_credentials(url)}' is no address that can be read: {_line(error)}") from None
+        raise UsageError(f"'{mask_credentials(url)}' is no address that can be read: {line_of(error)}") from None
     return files, str(path)
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """An error on one line, without passwords."""
     return mask_credentials(" ".join(str(error).split())[:200] or type(error).__name__)

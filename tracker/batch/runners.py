@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from tracker.batch.inline import InlineRunner
 from tracker.batch.job import Plan
 from tracker.batch.local import LocalRunner
 from tracker.batch.manifest import Entry
-from tracker.batch.spool import Spool
-from tracker.detect.detector import cores
+from tracker.batch.spool import LONG, PART, Spool
+from tracker.batch.tracking import expect_frames
+from tracker.detect.sharing import cores
 
 WORKER_BYTES = 700 << 20
 """Memory that a worker is reckoned with."""
@@ -48,16 +50,22 @@ def make_runner(
         gpu = detect.device.startswith("cuda") or detect.runtime.startswith("tensorrt")
         return RayRunner(ray, workers, gpu=gpu, say=say)
     detects = plan.video or plan.crops > 0 or not all(Spool(plan.spools, one.video.name).whole for one in waiting)
-    most = _pieces(waiting) if detects else 1 + sum(one.frames for one in waiting) // WORTH_A_PROCESS
+    frames = sum(one.frames for one in waiting)
+    most = _pieces(waiting) if detects else 1 + frames // WORTH_A_PROCESS
     workers = workers or max(1, min(cores(), most, workers_in_memory()))
-    return LocalRunner(workers, detects=detects) if detects or workers > 1 else InlineRunner()
+    if detects or workers > 1:
+        return LocalRunner(workers, detects=detects)
+    gc.disable()  # nothing goes of what is imported here; to look through it again and again takes a tenth of the time
+    expect_frames(frames)
+    gc.enable()
+    gc.freeze()
+    return InlineRunner()
 
 
 def _pieces(waiting: Sequence[Entry]) -> int:
     """How much there is to be handed out: videos, and where they are fewer than cores the parts of long ones."""
     if len(waiting) >= cores():
         return len(waiting)
-    from tracker.batch.parts import LONG, PART
     from tracker.capture.mark import frames_announced
 
     frames = [0 if one.video.url else frames_announced(str(one.video.path)) for one in waiting]

@@ -12,7 +12,6 @@ from threading import Event
 
 from tracker.batch.job import Job
 from tracker.batch.spool import Spool
-from tracker.capture import open_source
 from tracker.errors import Interrupted, SourceError, WriteError
 from tracker.report import shrunk
 
@@ -37,6 +36,8 @@ def samples_of(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> S
 
 def _read(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> Samples:
     """Out of the video. Raises Interrupted."""
+    from tracker.capture import open_source
+
     shown = []
     for number in numbers:
         try:

@@ -13,6 +13,9 @@ from tracker.structures import Detections
 
 Array = NDArray[Any]
 
+DETECTED = ("index", "time_s", "duration_s", "ticks", "boxes", "scores", "class_ids")
+"""Columns of what the detector found; the others hold what the pictures told besides."""
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -92,10 +95,14 @@ def table_of(sights: Sequence[Sight]) -> Any:
 
 
 def sights_of(table: Any) -> Iterator[Sight]:
-    """The rows of a table."""
-    index, time_s, duration_s = (table[name].to_numpy() for name in ("index", "time_s", "duration_s"))
-    boxes, scores, class_ids, motion = (lists(table[name]) for name in ("boxes", "scores", "class_ids", "motion"))
-    looks, ticks = table["looks"].to_pylist(), table["ticks"].to_pylist()
+    """The rows of a table, of all columns or of `DETECTED`."""
+    index, time_s, duration_s = (table[name].to_numpy().tolist() for name in ("index", "time_s", "duration_s"))
+    boxes, scores, class_ids = (lists(table[name]) for name in ("boxes", "scores", "class_ids"))
+    ticks: list[Any] = table["ticks"].to_pylist()
+    motion: list[Any] = [None] * len(index)
+    looks = motion
+    if "looks" in table.column_names:
+        motion, looks = lists(table["motion"]), table["looks"].to_pylist()
     for k in range(len(index)):
         found = None
         if (box := boxes[k]) is not None:
@@ -103,7 +110,7 @@ def sights_of(table: Any) -> Iterator[Sight]:
         moved = None if motion[k] is None else motion[k].reshape(2, 3)
         seen = looks[k]
         look = None if seen is None or found is None else np.frombuffer(seen, np.int8).reshape(len(found), -1)
-        yield Sight(int(index[k]), float(time_s[k]), float(duration_s[k]), found, moved, look, ticks[k])
+        yield Sight(index[k], time_s[k], duration_s[k], found, moved, look, ticks[k])
 
 
 def lists(column: Any) -> list[Any]:

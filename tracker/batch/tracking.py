@@ -12,11 +12,10 @@ from tracker.config import SteadySettings, TrackerSettings
 from tracker.structures import LOST, Detections, Tracks
 from tracker.track import compiled, make_tracker
 from tracker.track.cues import Cues
-from tracker.track.link import Linker
 from tracker.track.whole import has_whole, link_whole
 
 Moment = tuple[int, float, Tracks]
-SAVED_S = 50e-6  # a frame, by compiled code; more where it is crowded
+SAVED_S = 100e-6  # a frame, by compiled code, of some ten objects
 
 
 def track_spool(spool: Spool, settings: TrackerSettings, size: tuple[int, int], moments: Moments) -> Iterator[Moment]:
@@ -27,20 +26,26 @@ def track_spool(spool: Spool, settings: TrackerSettings, size: tuple[int, int], 
     Args:
         size: width and height of the video, pixels. moments: of the spool.
     """
-    # How much is to be done is known here: in a long video numba is worth its start from the first frame on.
-    compiled.kernels(len(moments.index) * SAVED_S)
+    expect_frames(len(moments.index))
     if isinstance(settings, SteadySettings):
         detected = _offline(spool, settings, size)
     elif has_whole(settings):
-        seen = ((sight.found, sight.time_s) for sight in spool if sight.found is not None)
+        seen = ((sight.found, sight.time_s) for sight in spool.sights(pictures=False) if sight.found is not None)
         detected = link_whole(settings, seen)
     else:
         detected = _online(spool, settings)
     yield from _with_passed(moments, detected)
 
 
+def expect_frames(count: int) -> None:
+    """So many frames are to be tracked here: where they are many, numba is worth its start from the first one on."""
+    compiled.expect(count * SAVED_S)
+
+
 def _offline(spool: Spool, settings: SteadySettings, size: tuple[int, int]) -> Iterator[Tracks]:
     """Of every frame that was detected; pictures are not looked at again, the spool holds what they told."""
+    from tracker.track.link import Linker  # it comes with much of SciPy
+
     linker = Linker(settings.model_copy(update={"appearance": "off", "camera_motion": "off"}))
     for sight in spool:
         if sight.found is not None:
@@ -58,7 +63,7 @@ def _vectors(sight: Sight, settings: SteadySettings) -> np.ndarray | None:
 def _online(spool: Spool, settings: TrackerSettings) -> Iterator[Tracks]:
     """Of every frame that was detected, known from the frames up to it."""
     tracker = make_tracker(settings)
-    for sight in spool:
+    for sight in spool.sights(pictures=False):
         if sight.found is not None:
             yield tracker.update(sight.found, sight.time_s)
 

@@ -1,4 +1,7 @@
-"""A job from beginning to end: detect what is missing, track, export. Runs in a worker process or on a Ray node."""
+"""A job from beginning to end: detect what is missing, track, export. Runs in a worker process or on a Ray node.
+
+Decoder and detector are imported where they are needed: to track again, they are not.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracker.batch.ahead import Ahead
-from tracker.batch.detecting import OpenDetector, detect_video, open_video
 from tracker.batch.finishing import finish_video
 from tracker.batch.job import (
     DONE,
@@ -25,14 +26,14 @@ from tracker.batch.job import (
     identity,
     is_full,
 )  # fmt: skip
-from tracker.batch.parts import LONG, detect_part, survey_video
 from tracker.batch.remote import fetched
-from tracker.batch.spool import Spool
-from tracker.capture import open_source
-from tracker.capture.mark import frames_announced
-from tracker.detect import open_detector
-from tracker.detect.detector import EngineDetector, cores
+from tracker.batch.spool import LONG, Spool
+from tracker.detect.sharing import cores
 from tracker.errors import Interrupted, RequirementError, TrackerError
+
+if TYPE_CHECKING:
+    from tracker.batch.detecting import OpenDetector
+    from tracker.detect import EngineDetector
 
 Report = Callable[[int], None]
 
@@ -104,6 +105,8 @@ class Worker:
         if spool.whole:
             spool.tidy()
         else:
+            from tracker.batch.detecting import detect_video, open_video
+
             with open_video(job, self._stop) as source:
                 if not detect_video(job, source, opened, self._stop, report):
                     return Outcome(STOPPED, frames=spool.reached(), identity=who)
@@ -113,6 +116,11 @@ class Worker:
 
     def _survey(self, job: Job, opened: OpenDetector) -> Outcome:
         """Of a video: its parts. What the detector is must be known before several work."""
+        from tracker.batch.ahead import Ahead
+        from tracker.batch.parts import survey_video
+        from tracker.capture import open_source
+        from tracker.capture.mark import frames_announced
+
         if frames_announced(str(job.video.path)) < LONG:
             return Outcome(DONE)
         with open_source(str(job.video.path), stop=self._stop) as source:
@@ -126,6 +134,8 @@ class Worker:
 
     def _detect(self, job: Job, opened: OpenDetector, report: Report) -> Outcome:
         """A part of a video."""
+        from tracker.batch.parts import detect_part
+
         safe = 0
 
         def reached(frames: int) -> None:
@@ -149,6 +159,8 @@ class Worker:
         settings = plan.settings.detect
         key = (settings, size, plan.require)
         if self._detector is None or key != self._key:
+            from tracker.detect import open_detector
+
             self.close()
             self._detector, _ = open_detector(settings, size, require=plan.require)
             self._key = key

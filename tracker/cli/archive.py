@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shutil
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -12,40 +11,27 @@ from threading import Event
 from time import perf_counter
 from typing import Any
 
+from engines.base import EngineUnavailable
 from engines.lock import locked
+from engines.storage import cache_folder
 from tracker.batch.archive import Archive, Board
+from tracker.batch.folder import PICTURES, Folder
 from tracker.batch.inputs import Video, find_videos
 from tracker.batch.job import DONE, FAILED, Plan, cues_of
-from tracker.batch.manifest import NAME, Entry, Manifest, check_same, check_unchanged
-from tracker.batch.remote import is_remote, masked_place
+from tracker.batch.manifest import Entry, Manifest, check_same, check_unchanged
+from tracker.batch.published import PublishedFolder
+from tracker.batch.remote import is_remote, masked_place, within
 from tracker.batch.runners import make_runner
 from tracker.batch.spool import Spool
+from tracker.batch.store import Store
 from tracker.cli.board import Display
+from tracker.cli.ending import labelling, report, tell, verdict
 from tracker.cli.progress import say
 from tracker.config import Settings
-from tracker.errors import Interrupted, OutputError, PartlyDone, UsageError
-from tracker.exports import FORMATS, labelling_config
-from tracker.exports.sink import Sink
-from tracker.report import Picture, VideoSummary, write_report
+from tracker.errors import OutputError, UsageError
+from tracker.exports import FORMATS
 
 LOCK = "manifest.lock"
-REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # of an address, what is left of it as a path
-OURS = (
-    NAME,
-    f"{NAME}-journal",
-    "report.html",
-    "spool",
-    "mot",
-    "coco",
-    "cvat",
-    "labelstudio",
-    "yolo",
-    "jsonl",
-    "parquet",
-)
-"""What an archive's folder holds."""
-PICTURES = ("video", "crops")
-"""Options, and folders that it holds besides with them."""
 
 
 class ArchiveSession:
@@ -55,15 +41,17 @@ class ArchiveSession:
         """Make the folder. Raises OutputError, UsageError."""
         self.settings, self.flags, self.stop = settings, flags, stop
         self._addresses: dict[str, str] = {}  # of remote videos, by what the manifest has of them
-        self.folder: Path = flags["output"]
-        if REMOTE.match(str(self.folder)):
-            raise UsageError(
-                f"--output {self.folder}: work in progress needs a disk; give a folder, and copy it at the end"
-            )
+        self._url = flags["output"] if isinstance(flags["output"], str) else ""
+        if flags.get("work") and not self._url:
+            raise UsageError("--work goes with an --output such as s3://bucket/labels/; leave it out")
+        self.folder: Path = flags.get("work") or (working_folder(self._url) if self._url else flags["output"])
+        store = Store(self._url, stop) if self._url else None
+        self._other = "--work" if self._url else "--output"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{self.folder} cannot be made: {error.strerror}; choose another --output") from None
+            raise OutputError(f"{self.folder} cannot be made: {error.strerror}; choose another {self._other}") from None
+        self.place = PublishedFolder(self.folder, store, stop, say) if store else Folder(self.folder)
 
     def run(self) -> None:
         """Do what is to be done; the error that is raised tells outcomes apart.
@@ -77,57 +65,30 @@ class ArchiveSession:
                 held.enter_context(locked(self.folder / LOCK, self._refuse))
             except OSError as error:
                 raise OutputError(
-                    f"{self.folder / LOCK} cannot be made: {error.strerror}; choose another --output"
+                    f"{self.folder / LOCK} cannot be made: {error.strerror}; choose another {self._other}"
                 ) from None
-            if self.flags["overwrite"]:
-                self._clear()
-            self._refuse_other_files()
+            flags = self.flags
+            self.place.prepare(
+                overwrite=flags["overwrite"], going_on=flags["resume"] or flags["retrack"],
+                wanted=[name for name in PICTURES if flags[name]],
+            )  # fmt: skip
             manifest = Manifest(self.folder)
             try:
                 self._work(manifest)
             finally:
+                self.place.close()
                 manifest.close()
 
     def _refuse(self) -> None:
         """Another process has the folder."""
         raise UsageError(
-            f"another tracker annotate works in {self.folder}; wait for its end, or choose another --output"
+            f"another tracker annotate works in {self.folder}; wait for its end, or choose another {self._other}"
         )
-
-    def _clear(self) -> None:
-        """Remove what an earlier run left; nothing else. The manifest goes last: it tells that the rest is ours."""
-        if not (self.folder / NAME).exists():
-            return
-        for name in reversed((*OURS, *self._pictures())):
-            path = self.folder / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-    def _pictures(self) -> list[str]:
-        """Of the folders that are only there on request, those of the archive that is there."""
-        try:
-            manifest = Manifest(self.folder)
-        except OutputError:  # of another version, or damaged
-            return []
-        try:
-            about = manifest.about()
-        finally:
-            manifest.close()
-        return ["fetched", *(name for name in PICTURES if about.get(name))]
-
-    def _refuse_other_files(self) -> None:
-        """Raise OutputError where something in the folder would be replaced that is no archive's."""
-        if (self.folder / NAME).exists():
-            return
-        for name in (*OURS, "fetched", *(name for name in PICTURES if self.flags[name])):
-            if (self.folder / name).exists():
-                raise OutputError(f"{self.folder / name} exists, and no archive of tracker; choose another --output")
 
     def _work(self, manifest: Manifest) -> None:
         """Begin or go on, then report."""
         began, plan = perf_counter(), self._plan(manifest)
+        self.place.start(plan)
         entries = self._with_addresses(manifest.entries())
         display = Display(entries)
         try:
@@ -135,38 +96,47 @@ class ArchiveSession:
         finally:
             display.close()
         entries = manifest.entries()
-        self._report(plan, manifest, entries)
-        self._labelling(plan, entries)
-        self._tell(board, perf_counter() - began)
-        self._verdict(board, entries)
+        report(plan, manifest, entries)
+        labelling(plan, entries, self.place)
+        wall_s = perf_counter() - began
+        self.place.finish()
+        tell(board, self.place, wall_s, interrupted=self.stop.is_set())
+        verdict(board, entries, self.place, interrupted=self.stop.is_set())
 
     def _run_all(self, manifest: Manifest, plan: Plan, entries: Sequence[Entry], display: Display) -> Board:
         """All that waits, by whom the flags say."""
         waiting = [entry for entry in entries if entry.state not in (DONE, FAILED)]
         runner = make_runner(plan, waiting, self.flags["workers"], self.flags["ray"], say)
-        return Archive(
-            plan, manifest, runner, self.stop, max_failures=self.flags["max_failures"], say=say, show=display.show
-        ).run(entries)
+
+        def show(board: Board) -> None:
+            display.show(board)
+            self.place.look(board)
+
+        archive = Archive(
+            plan, manifest, runner, self.stop, max_failures=self.flags["max_failures"], say=say, show=show
+        )
+        board = archive.run(entries)
+        self.place.look(board)
+        return board
 
     def _plan(self, manifest: Manifest) -> Plan:
         """The plan of a new archive, or of the one that is there once it is sure that it is the same."""
         flags = self.flags
         plan = Plan(
             self.folder, self.settings, flags["formats"], flags["stride"], flags["require"], video=flags["video"],
-            crops=flags["crops"],
+            crops=flags["crops"], batch=flags["batch"],
         )  # fmt: skip
         now = described(plan)
         if manifest.empty:
-            found, cues = find_videos(flags["inputs"], self.folder), cues_of(self.settings.tracker)
+            found, cues = self._found(flags["inputs"]), cues_of(self.settings.tracker)
             self._addresses = {video.place: video.url for video in found if video.url}
             manifest.add(found, whole=flags["whole_hash"], stop=self.stop.is_set, cues=cues, **now)
             return replace(plan, cues=cues)
         before = manifest.about()
         if not (flags["resume"] or flags["retrack"]):
-            raise OutputError(
-                f"{self.folder} holds an archive; --resume goes on with it, --retrack tracks again, --overwrite begins "
-                "anew"
-            )
+            raise self.place.begun()
+        names = [entry.video.name for entry in manifest.entries() if flags["retrack"] or entry.state != DONE]
+        self.place.need(names)
         self._check(manifest, before, now)
         if flags["retrack"]:
             manifest.again([DONE], **now)
@@ -178,7 +148,7 @@ class ArchiveSession:
 
     def _check(self, manifest: Manifest, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise UsageError where settings or inputs are not those of before; take new inputs in."""
-        fixed = ("detect", "stride") if self.flags["retrack"] else tuple(now)
+        fixed = ("detect", "stride", "batch") if self.flags["retrack"] else tuple(now)
         check_same({key: before.get(key) for key in fixed}, {key: now[key] for key in fixed})
         found = self._named()
         self._addresses = {video.place: video.url for video in found if video.url}
@@ -191,8 +161,8 @@ class ArchiveSession:
             clash = [video for video in new if video.name.casefold() in taken]
             if clash:
                 raise UsageError(
-                    f"{clash[0].place} is new, and its name {clash[0].name} is another's in {self.folder}; annotate it "
-                    "into a folder of its own"
+                    f"{clash[0].place} is new, and its name {clash[0].name} is another's in {self.place.name}; "
+                    "annotate it into a folder of its own"
                 )
             say(f"notice: {len(new)} new video{'s' if len(new) > 1 else ''}")
             manifest.add(new, whole=self.flags["whole_hash"], stop=self.stop.is_set)
@@ -201,11 +171,22 @@ class ArchiveSession:
         """What the inputs name now. To track again, neither they nor the videos need be there."""
         inputs = self.flags["inputs"]
         if not self.flags["retrack"]:
-            return find_videos(inputs, self.folder)
+            return self._found(inputs)
         secret = [text for text in inputs if is_remote(text) and masked_place(text) != text]
         with suppress(UsageError):
-            return find_videos(secret, self.folder) if secret else []
+            return self._found(secret) if secret else []
         return []
+
+    def _found(self, inputs: Sequence[str]) -> list[Video]:
+        """What these name. Raises UsageError as `find_videos`, and where videos that are written would be inputs."""
+        if self._url and self.flags["video"]:
+            for text in inputs:
+                if within(self._url, text):
+                    raise UsageError(
+                        f"--video: {self.place.name} is within {masked_place(text)}, where its videos would be inputs; "
+                        "choose another --output"
+                    )
+        return find_videos(inputs, self.folder)
 
     def _with_addresses(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those of remote videos as they were named now: the manifest keeps no secrets."""
@@ -216,11 +197,10 @@ class ArchiveSession:
 
     def _tell_old(self, plan: Plan) -> None:
         """Of formats that are not written again, say so: they hold the tracks of before."""
-        old = [name for name in FORMATS if name not in plan.formats and (self.folder / name).is_dir()]
+        old = [name for name in FORMATS if name not in plan.formats and self.place.has(name)]
         if old:
-            say(
-                f"notice: {', '.join(old)} in {self.folder}: the tracks of before; remove them, or add them to --format"
-            )
+            where = self.place.name
+            say(f"notice: {', '.join(old)} in {where}: the tracks of before; remove them, or add them to --format")
 
     def _tell_poor(self, cues: Mapping[str, str]) -> None:
         """Say so where the tracker wants more of the pictures than the spools hold."""
@@ -234,64 +214,9 @@ class ArchiveSession:
         failed = [entry.video for entry in self._with_addresses(manifest.entries()) if entry.state == FAILED]
         for video in failed:
             Spool(self.folder / "spool", video.name).clear()
+        self.place.forget([video.name for video in failed])
         manifest.forget(failed)
         manifest.add(failed, whole=self.flags["whole_hash"], stop=self.stop.is_set)
-
-    def _report(self, plan: Plan, manifest: Manifest, entries: Sequence[Entry]) -> None:
-        """Write `report.html`: nothing in it depends on when, or how often, the archive was worked on."""
-        settings = plan.settings
-        summaries = [
-            VideoSummary.from_dict(entry.figures["summary"])
-            if entry.state == DONE
-            else VideoSummary(entry.video.name, outcome=entry.state, reason=entry.reason)
-            for entry in entries
-        ]
-        about = {
-            "model": settings.detect.model,
-            "tracker": settings.tracker.name,
-            "formats": ", ".join(plan.formats),
-            "stride": str(plan.stride),
-        }
-
-        def pictures(place: int) -> tuple[Picture, ...]:
-            return tuple(Picture.from_dict(one) for one in manifest.pictures(entries[place].video.name))
-
-        write_report(summaries, self.folder / "report.html", about=about, overwrite=True, pictures=pictures)
-
-    def _labelling(self, plan: Plan, entries: Sequence[Entry]) -> None:
-        """What a project of Label Studio must be set up with before it takes the tasks."""
-        done = [entry.video.name for entry in entries if entry.state == DONE]
-        if done and "labelstudio" in plan.formats:
-            names = Spool(plan.spools, done[0]).about().class_names
-            with Sink(self.folder / "labelstudio" / "labelling_config.xml", overwrite=True) as sink:
-                sink.text(labelling_config(names))
-
-    def _tell(self, board: Board, wall_s: float) -> None:
-        """What there is now, in one line."""
-        rate = f", {board.new / wall_s:.1f} fps" if wall_s else ""
-        outcome = "interrupted" if self.stop.is_set() else "done"
-        say(
-            f"{outcome}: {board.done} of {board.videos} videos, {board.failed} failed; {board.frames} frames, "
-            f"{board.new} of them now in {wall_s:.1f} s{rate}"
-        )
-        print(f"report   {self.folder / 'report.html'}")
-
-    def _verdict(self, board: Board, entries: Sequence[Entry]) -> None:
-        """Raise what tells the outcome."""
-        if self.stop.is_set() and board.done + board.failed < board.videos:
-            left = board.videos - board.done - board.failed
-            raise Interrupted(f"interrupted with {left} of {board.videos} videos left; --resume goes on")
-        failed = [entry for entry in entries if entry.state == FAILED]
-        if not failed:
-            return
-        named = ", ".join(entry.video.name for entry in failed[:5]) + (" ..." if len(failed) > 5 else "")
-        if board.done + len(failed) < board.videos:
-            raise PartlyDone(
-                f"{len(failed)} videos failed, more than --max-failures; --resume with a larger one goes on: {named}"
-            )
-        if not board.done:
-            raise UsageError(f"no video could be annotated; {entries[0].video.name}: {entries[0].reason}")
-        raise PartlyDone(f"{len(failed)} of {board.videos} videos failed, see the report: {named}")
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -303,6 +228,16 @@ def described(plan: Plan) -> dict[str, Any]:
         "tracker": settings.tracker.model_dump(mode="json"),
         "formats": list(plan.formats),
         "stride": plan.stride,
+        "batch": plan.batch,
         "video": plan.video,
         "crops": plan.crops,
     }
+
+
+def working_folder(url: str) -> Path:
+    """Where work for an address goes on unless somebody says where. Raises UsageError."""
+    try:
+        cache = cache_folder()
+    except EngineUnavailable as error:
+        raise UsageError(f"{error}, or give --work") from None
+    return cache / "annotate" / hashlib.sha256(masked_place(url).rstrip("/").encode("utf-8")).hexdigest()[:16]

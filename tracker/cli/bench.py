@@ -76,7 +76,7 @@ def command(**flags: Any) -> None:
 
 def _load() -> float:
     """What others do: the load average of the last minute, a core that we may use; 0 where nobody tells."""
-    from tracker.detect.detector import cores
+    from tracker.detect.sharing import cores
 
     return os.getloadavg()[0] / cores() if hasattr(os, "getloadavg") else 0.0
 
@@ -192,7 +192,7 @@ def _told(
     """All figures, for programs."""
     from tracker.capture import mask_credentials
     from tracker.cli.bench_report import flags_of, missing
-    from tracker.detect.detector import cores
+    from tracker.detect.sharing import cores
 
     shown = mask_credentials(source) if source else ""
     identity, (height, width) = bench.contenders[0].detector.identity, bench.contenders[0].detector.size_hw

@@ -14,12 +14,12 @@ import engines
 from engines.build import Request, build_plan, precisions_of
 from tracker.config import DetectSettings
 from tracker.detect import EngineDetector
-from tracker.detect.detector import cores
 from tracker.detect.fused import FusedDetector, fused_where_wanted
 from tracker.detect.gate import comparing
 from tracker.detect.ladder import Rung, ladder
 from tracker.detect.model import Model, detector_on, input_shapes
 from tracker.detect.parity import LIMITS, Parity, measure
+from tracker.detect.sharing import cores
 from tracker.errors import ModelError, TrackerError
 from tracker.structures import Frame
 

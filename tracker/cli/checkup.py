@@ -17,8 +17,8 @@ from tracker.cli.findings import Finding, asked, bringing, installed_version, is
 from tracker.config import DetectSettings
 from tracker.detect import find_card, zoo
 from tracker.detect.card import file_of
-from tracker.detect.detector import cores
 from tracker.detect.ladder import ladder
+from tracker.detect.sharing import cores
 from tracker.errors import ModelError, RequirementError
 
 CPU_EXTRAS = {

@@ -1,12 +1,29 @@
-"""Detection: frames in, boxes with score and class out."""
+"""Detection: frames in, boxes with score and class out.
+
+A name is imported when it is first asked for: what only tracks again needs no engine.
+"""
 
 from __future__ import annotations
 
-from tracker.detect.card import ModelCard, find_card, zoo
-from tracker.detect.detector import EngineDetector
-from tracker.detect.open import Opener, Sharing, open_detector, share_cores
-from tracker.detect.relay import RelayDetector
-from tracker.detect.warm import open_relay
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracker.detect.card import ModelCard, find_card, zoo
+    from tracker.detect.detector import EngineDetector
+    from tracker.detect.open import Opener, open_detector
+    from tracker.detect.relay import RelayDetector
+    from tracker.detect.sharing import Sharing, share_cores
+    from tracker.detect.warm import open_relay
+
+MODULES = {
+    "card": ("ModelCard", "find_card", "zoo"),
+    "detector": ("EngineDetector",),
+    "open": ("Opener", "open_detector"),
+    "relay": ("RelayDetector",),
+    "sharing": ("Sharing", "share_cores"),
+    "warm": ("open_relay",),
+}
 
 __all__ = [
     "EngineDetector",
@@ -20,3 +37,11 @@ __all__ = [
     "share_cores",
     "zoo",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The name from its module. Raises AttributeError."""
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from time import perf_counter
 from typing import Any
 
@@ -65,6 +64,8 @@ class EngineDetector:
         self._letterboxes: dict[tuple[int, int], Letterbox] = {}
         self._most = settings.max_candidates
         self._lock = Lock()
+        # An input tensor a thread: a fresh one would cost half as much again, in pages to be cleared.
+        self._held = local()
         self._floods = 0
 
     @property
@@ -131,7 +132,10 @@ class EngineDetector:
         look = self._card.input
         pictures = [self._letterbox(frame).apply(frame, look.color, look.pad) for frame in frames]
         pictures += pictures[-1:] * (batch - len(frames))
-        return pack(pictures, look, self._nhwc, self._input.dtype)
+        if len(pictures) != len(getattr(self._held, "blob", ())):
+            sides = (*self.size_hw, 3) if self._nhwc else (3, *self.size_hw)
+            self._held.blob = np.empty((len(pictures), *sides), self._input.dtype)
+        return pack(pictures, look, self._nhwc, self._held.blob)
 
     def _lap(self, stage: str, since: float) -> float:
         """Report a stage's seconds; returns now."""
@@ -195,20 +199,20 @@ def image_input(inputs: Sequence[engines.TensorSpec]) -> engines.TensorSpec:
     raise ModelError(f"the model must have one picture input (N, 3, H, W) or (N, H, W, 3), it has: {shown}")
 
 
-def pack(pictures: Sequence[NDArray[np.uint8]], look: InputCard, nhwc: bool, dtype: np.dtype[Any]) -> Array:
-    """Pictures (H, W, 3) uint8 -> the input tensor, (B, H, W, 3) or (B, 3, H, W), scaled unless it takes bytes."""
-    if dtype == np.uint8:
-        stacked = np.stack(pictures)
-        return stacked if nhwc else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
-    if nhwc:
-        scaled: Array = (np.stack(pictures) * np.float32(look.scale)).astype(dtype)
-        return scaled
-    height, width = pictures[0].shape[:2]
-    blob = np.empty((len(pictures), 3, height, width), dtype)
-    for planes, picture in zip(blob, pictures, strict=True):
+def pack(pictures: Sequence[NDArray[np.uint8]], look: InputCard, nhwc: bool, blob: Array) -> Array:
+    """Fill the input tensor, (B, H, W, 3) or (B, 3, H, W), with pictures (H, W, 3) uint8, scaled unless it takes bytes.
+
+    Returns `blob`.
+    """
+    scale = None if blob.dtype == np.uint8 else np.float32(look.scale)
+    for row, picture in zip(blob, pictures, strict=True):
         # Plane by plane: a fifth of the time of cv2.dnn.blobFromImages.
-        for plane, channel in zip(planes, cv2.split(picture), strict=True):
-            np.multiply(channel, np.float32(look.scale), out=plane, casting="same_kind")
+        parts = [(row, picture)] if nhwc else list(zip(row, cv2.split(picture), strict=True))
+        for plane, channel in parts:
+            if scale is None:
+                plane[...] = channel
+            else:
+                np.multiply(channel, scale, out=plane, casting="same_kind")
     return blob
 
 
@@ -223,8 +227,3 @@ def _ids_of(wanted: tuple[str, ...], known: tuple[str, ...]) -> list[int]:
         if name not in known:
             raise ConfigError(f"unknown class '{name}', {nearest(name, shown)}")
     return [known.index(name) for name in wanted]
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

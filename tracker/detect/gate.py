@@ -10,9 +10,10 @@ import engines
 from engines.build_cache import add_notes, read_notes
 from tracker.config import DetectSettings
 from tracker.detect.card import file_of, sha256_of, zoo
-from tracker.detect.detector import EngineDetector, cores
+from tracker.detect.detector import EngineDetector
 from tracker.detect.model import Model, detector_on, find_model
 from tracker.detect.parity import OPENED, measure, told, unmeasured
+from tracker.detect.sharing import cores
 from tracker.errors import ModelError, RequirementError, TrackerError
 from tracker.interfaces import Detector
 from tracker.structures import Frame

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import engines
 from tracker.config import DetectSettings
-from tracker.detect.detector import EngineDetector, Observe, cores
+from tracker.detect.detector import EngineDetector, Observe
 from tracker.detect.fused import FusedDetector, fused_where_wanted
 from tracker.detect.gate import Frames, check, check_named, comparing, nothing, open_reference
 from tracker.detect.ladder import PLANS, Rung, below, first_rungs, rung_of
 from tracker.detect.model import detector_on, find_model, input_shapes
 from tracker.detect.parity import LOWER, told
+from tracker.detect.sharing import share_cores
 from tracker.detect.tiled import one_look, tiled_where_wanted
 from tracker.errors import ConfigError, ModelError, RequirementError, TrackerError
 
-MAX_WORKERS = 8
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """How the inferences share the cores: `workers` side by side with `threads` each."""
-
-    workers: int
-    threads: int
-
-
-def share_cores(settings: DetectSettings, live: bool) -> Sharing:
-    """One inference a core for files: no core waits for another. All cores on one picture for live sources: latency."""
-    workers = settings.workers or (1 if live else min(cores(), MAX_WORKERS))
-    return Sharing(workers, settings.threads or max(1, cores() // workers))
 
 
 def open_detector(

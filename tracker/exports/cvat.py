@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -28,6 +27,8 @@ def write_cvat(
     Raises:
         OutputError, WriteError: the file cannot be made.
     """
+    from xml.sax.saxutils import quoteattr  # it comes with half of the standard library's network code
+
     record, left_out = prepared(annotation)
     with Sink(path, overwrite=overwrite) as sink:
         sink.text(_head(record))
@@ -55,6 +56,8 @@ def _boxes(sink: Sink, track: keyframes.Path, keys: Flags, frame_count: int) -> 
 
 def _head(record: Annotation) -> str:
     """All before the tracks."""
+    from xml.sax.saxutils import escape
+
     labels = "".join(
         f"        <label>\n          <name>{escape(name)}</name>\n          <attributes></attributes>\n"
         "        </label>\n"

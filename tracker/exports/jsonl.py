@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tracker.errors import UsageError
-from tracker.exports.annotation import Annotation, Recorder
+from tracker.exports.annotation import ROWS_AT_ONCE, Annotation, Recorder
+from tracker.exports.sink import Sink
 from tracker.structures import CONFIRMED, Tracks
-from tracker.write.records import JsonLinesWriter
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A frame whose picture nobody has."""
-
-    index: int
-    time_s: float
-    file: str
 
 
 def write_jsonl(annotation: Annotation, path: Path | str, *, overwrite: bool = False) -> int:
@@ -31,26 +23,33 @@ def write_jsonl(annotation: Annotation, path: Path | str, *, overwrite: bool = F
     Raises:
         OutputError, WriteError: the file cannot be made.
     """
-    writer = JsonLinesWriter(path, annotation.class_names, overwrite=overwrite)
-    try:
-        offsets = annotation.offsets().tolist()
+    offsets, objects = annotation.offsets().tolist(), _objects(annotation)
+    with Sink(path, overwrite=overwrite) as sink:
         for index, time_s in enumerate(annotation.times().tolist()):
-            file = annotation.files[index] if annotation.files else ""
-            writer.write(_Moment(index, time_s, file), _tracks(annotation, slice(offsets[index], offsets[index + 1])))
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
+            file = f', "file": {_quoted(annotation.files[index])}' if annotation.files else ""
+            tracks = ", ".join(islice(objects, offsets[index + 1] - offsets[index]))
+            sink.text(f'{{"index": {index}, "time_s": {round(time_s, 6)}{file}, "tracks": [{tracks}]}}\n')
     return 0
 
 
-def _tracks(annotation: Annotation, rows: slice) -> Tracks:
-    """Rows of one frame as the pipeline has them."""
-    ids = annotation.ids[rows]
-    return Tracks(
-        ids, annotation.boxes[rows], annotation.scores[rows], annotation.class_ids[rows].astype(np.int64),
-        np.zeros(len(ids), np.float32), np.full(len(ids), CONFIRMED, np.int64),
-    )  # fmt: skip
+def _objects(annotation: Annotation) -> Iterator[str]:
+    """The text of every box, rounded as the pipeline's writer does: of float32, NumPy's rounding is exact too."""
+    names = [_quoted(name) for name in annotation.class_names]
+    for start in range(0, len(annotation), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        scores = np.round(annotation.scores[part].astype(np.float64), 4).tolist()
+        boxes = np.round(annotation.boxes[part].astype(np.float64), 2).tolist()
+        rows = zip(annotation.ids[part].tolist(), annotation.class_ids[part].tolist(), scores, boxes, strict=True)
+        for number, class_id, score, box in rows:
+            yield (
+                f'{{"id": {number}, "class_name": {names[class_id]}, "class_id": {class_id}, "score": {score}, '
+                f'"box": {box}}}'
+            )
+
+
+def _quoted(text: str) -> str:
+    """As JSON, also of a file name that is no text."""
+    return json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_jsonl(path: Path | str, name: str, width: int, height: int, frame_rate: Fraction | None = None) -> Annotation:

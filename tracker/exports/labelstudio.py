@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -97,6 +96,8 @@ def _region(
 
 def labelling_config(class_names: tuple[str, ...]) -> str:
     """The labelling interface that fits the tasks; the frame rate comes with each task."""
+    from xml.sax.saxutils import quoteattr  # see `write_cvat`
+
     colours = VIVID[colour_numbers(np.arange(1, len(class_names) + 1))].tolist()
     labels = "".join(
         f'    <Label value={quoteattr(name)} background="#{red:02x}{green:02x}{blue:02x}"/>\n'

@@ -11,6 +11,7 @@ from tracker.exports.annotation import Annotation
 from tracker.exports.prepare import prepared
 from tracker.exports.sink import Sink
 
+LEVEL = 4  # of zlib's 9: two thirds of the time of its default, 5 % more bytes
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can tell
 LINES_AT_ONCE = 1024
 LARGE = 20_000_000  # rows that may make more than the 2 GiB of a plain entry
@@ -56,4 +57,5 @@ def _entry(name: str) -> zipfile.ZipInfo:
     """A file of the archive, the same whenever and wherever it is made."""
     entry = zipfile.ZipInfo(name, EPOCH)
     entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+    entry._compresslevel = LEVEL  # type: ignore[attr-defined, unused-ignore]  # public from Python 3.13 on
     return entry

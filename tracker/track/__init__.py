@@ -1,26 +1,38 @@
-"""Association: detections of successive frames become tracks."""
+"""Association: detections of successive frames become tracks.
+
+A tracker is imported when it is first asked for: some come with much of SciPy.
+"""
 
 from __future__ import annotations
 
-from tracker.config import ByteTrackSettings, OcSortSettings, SortSettings, SparseSettings, TrackerSettings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tracker.config import TrackerSettings
 from tracker.interfaces import Tracker
-from tracker.track.bytetrack import ByteTrack
-from tracker.track.ocsort import OcSort
-from tracker.track.sort import Sort
-from tracker.track.sparse import Sparse
-from tracker.track.steady import Steady
+
+if TYPE_CHECKING:
+    from tracker.track.bytetrack import ByteTrack
+    from tracker.track.ocsort import OcSort
+    from tracker.track.sort import Sort
+    from tracker.track.sparse import Sparse
+    from tracker.track.steady import Steady
 
 __all__ = ["ByteTrack", "OcSort", "Sort", "Sparse", "Steady", "make_tracker"]
+
+CLASSES = {"bytetrack": "ByteTrack", "ocsort": "OcSort", "sort": "Sort", "sparse": "Sparse", "steady": "Steady"}
+"""By the names of the settings, which are those of the modules."""
 
 
 def make_tracker(settings: TrackerSettings) -> Tracker:
     """A fresh tracker of the chosen kind; two of them never share ids."""
-    if isinstance(settings, SortSettings):
-        return Sort(settings)
-    if isinstance(settings, ByteTrackSettings):
-        return ByteTrack(settings)
-    if isinstance(settings, OcSortSettings):
-        return OcSort(settings)
-    if isinstance(settings, SparseSettings):
-        return Sparse(settings)
-    return Steady(settings)
+    tracker: Tracker = __getattr__(CLASSES[settings.name])(settings)
+    return tracker
+
+
+def __getattr__(name: str) -> Any:
+    """The class from its module. Raises AttributeError."""
+    for module, kind in CLASSES.items():
+        if name == kind:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

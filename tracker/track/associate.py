@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from tracker.track import compiled
 
@@ -226,6 +225,8 @@ def _settle(rows: list[int], columns: list[int], gain: list[float], chosen: dict
         best = gain.index(max(gain))
         chosen[rows[best]] = columns[best]
         return
+    from scipy.optimize import linear_sum_assignment  # 0.3 s, and many a video never comes here
+
     row_places = {name: place for place, name in enumerate(row_names)}
     column_places = {name: place for place, name in enumerate(column_names)}
     matrix = np.zeros((len(row_names), len(column_names)))

@@ -1,7 +1,7 @@
 """Whether the association runs compiled (numba, the extra `fast`) or in NumPy alone, decided here and nowhere else.
 
 Both give the same results to the last bit, so the tracks do not depend on the moment of the change. Starting numba
-costs 0.4 s of CPU from its cache on disk and some 7 s where that is still to be filled. A short job is done before: it
+costs 0.5 s of CPU from its cache on disk and some 7 s where that is still to be filled. A short job is done before: it
 stays with NumPy until the time that the kernels would have saved by then is what their start costs. Who knows that the
 work is long (a camera) or measures (`bench`) calls `load()` first. `TRACKER_NO_NUMBA=1` keeps numba out.
 
@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-WARM_S, COLD_S = 0.4, 7.5  # CPU time of numba's start, with its machine code on disk and without
+WARM_S, COLD_S = 0.5, 7.5  # CPU time of numba's start, with its machine code on disk and without
 
 
 class Kernels(NamedTuple):
@@ -109,6 +109,12 @@ def kernels(saving_s: float) -> Kernels | None:
         if _start.saved_s >= _start.due_s:
             _start.now(cold=False)
     return _start.kernels
+
+
+def expect(saving_s: float) -> None:
+    """Start numba now if work is to come in which the kernels save more than what is left to wait for."""
+    if _start.saved_s + saving_s >= _start.due_s:
+        _start.now(cold=False)
 
 
 def load() -> str:

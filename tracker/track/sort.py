@@ -7,6 +7,7 @@ never mix, and the filter's state is (cx, cy, w, h) with velocities of all four.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.boxes import xyxy_to_cxcywh
 from tracker.config import SortSettings
@@ -46,7 +47,7 @@ class Sort:
         self._confirm(rows)
         new = found.scores >= self.settings.min_new_score
         new[columns] = False
-        self._create(found[new])
+        self._create(found, boxes, np.flatnonzero(new))
         self._remove()
         return table.tracks(time_s, table["confirmed"] & table["seen"])
 
@@ -60,11 +61,13 @@ class Sort:
         table = self._table
         table["confirmed"][rows] |= early | (table["hits"][rows] >= self.settings.min_hits)
 
-    def _create(self, found: Detections) -> None:
+    def _create(self, found: Detections, boxes: NDArray[np.float64], new: Ids) -> None:
         """Every detection left over starts a tentative track."""
+        if not len(new):
+            return
         sure = self.settings.min_hits <= 1 or self._clock.since_start_s < self.settings.warm_s
-        measured = xyxy_to_cxcywh(found.boxes.astype(np.float64))
-        self._table.add(measured, found.class_ids, found.scores, self._clock.now_s)["confirmed"] = sure
+        rows = self._table.add(xyxy_to_cxcywh(boxes[new]), found.class_ids[new], found.scores[new], self._clock.now_s)
+        rows["confirmed"] = sure
 
     def _remove(self) -> None:
         """Tracks unseen for too long go; a tentative one has less patience."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 from tracker.config import SparseSettings, SteadySettings, TrackerSettings
 from tracker.structures import Detections, Tracks
-from tracker.track.link import Linker
-from tracker.track.sparse_link import SparseLinker
+
+if TYPE_CHECKING:  # both come with much of SciPy
+    from tracker.track.link import Linker
+    from tracker.track.sparse_link import SparseLinker
 
 WholeSettings = SteadySettings | SparseSettings
-WholeLinker = Linker | SparseLinker
+WholeLinker: TypeAlias = "Linker | SparseLinker"
 NAMES = "steady or sparse"
 
 
@@ -27,8 +30,12 @@ def make_linker(settings: TrackerSettings) -> WholeLinker:
         ConfigError, ModelError: the appearance asked for cannot be had.
     """
     if isinstance(settings, SteadySettings):
+        from tracker.track.link import Linker
+
         return Linker(settings)
     if isinstance(settings, SparseSettings):
+        from tracker.track.sparse_link import SparseLinker
+
         return SparseLinker(settings)
     raise ValueError(f"{settings.name} has no form for the whole video")
 
