@@ -214,6 +214,7 @@ def peer(args: argparse.Namespace) -> None:
     # ultralytics takes the folder of an OpenVINO model.
     other = str(args.peer_onnx or (model.parent if model.suffix == ".xml" else model))
     options = ("--model", str(model), "--runtime", args.runtime, "--format", "mot")
+    options += ("--tracker", args.tracker) if args.tracker else ()
     if args.size != SIZE:
         options += ("--set", f"detect.input_size={args.size}")
     figures: dict[str, list[dict[str, Any]]] = {"ours": [], "yolo track": []}
@@ -290,6 +291,7 @@ def main() -> None:
     parser.add_argument(
         "--size", type=int, default=SIZE, help="longer side of the input, of a model that leaves it open"
     )
+    parser.add_argument("--tracker", help="ours against the peer's ByteTrack; our default looks at the pictures, too")
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--peer-python", type=Path)
     args = parser.parse_args()

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("fsspec", reason="the extra 'annotate' is not installed")
 
 from tests.batch.stores import FlakyFileSystem
-from tracker.batch.store import Store
+from tracker.batch.stored.store import Store
 from tracker.errors import Interrupted, OutputError, UsageError, WriteError
 
 NAMES = ("jsonl/a.jsonl", "yolo/a [x]*?/labels/0.txt", "yolo/a [x]*?/labels/1.txt")

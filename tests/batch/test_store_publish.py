@@ -21,8 +21,8 @@ from tests.batch.stores import FlakyFileSystem, begin_archive, end_video, plan_o
 from tracker.batch.archive import Board
 from tracker.batch.job import DONE
 from tracker.batch.manifest import NAME, Manifest
-from tracker.batch.published import PublishedFolder
-from tracker.batch.store import Store
+from tracker.batch.stored.folder import PublishedFolder
+from tracker.batch.stored.store import Store
 from tracker.errors import OutputError, WriteError
 
 URL = "flaky://far/labels/"

@@ -20,7 +20,7 @@ import fsspec
 
 from tests.batch.stores import FlakyFileSystem
 from tests.cli.test_annotate import annotate, assert_same, last
-from tracker.batch import publish, store
+from tracker.batch.stored import publisher, store
 from tracker.cli.archive import ArchiveSession, working_folder
 from tracker.config import make_settings
 from tracker.errors import Interrupted, OutputError, UsageError, WriteError
@@ -171,7 +171,7 @@ def test_ended_while_it_publishes(
         put(self, here, place)
 
     monkeypatch.setattr(FlakyFileSystem, "put_file", slow)
-    monkeypatch.setattr(publish, "LEAVE_S", 20.0)
+    monkeypatch.setattr(publisher, "LEAVE_S", 20.0)
     with pytest.raises(Interrupted, match="before all was in flaky://far/labels; --resume publishes the rest"):
         stored.run()
     assert "report   " + str(tmp_path / "work") in capsys.readouterr().out

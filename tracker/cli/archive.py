@@ -19,11 +19,11 @@ from tracker.batch.folder import PICTURES, Folder
 from tracker.batch.inputs import Video, find_videos
 from tracker.batch.job import DONE, FAILED, Plan, cues_of
 from tracker.batch.manifest import Entry, Manifest, check_same, check_unchanged
-from tracker.batch.published import PublishedFolder
 from tracker.batch.remote import is_remote, masked_place, within
 from tracker.batch.runners import make_runner
 from tracker.batch.spool import Spool
-from tracker.batch.store import Store
+from tracker.batch.stored.folder import PublishedFolder
+from tracker.batch.stored.store import Store
 from tracker.cli.board import Display
 from tracker.cli.ending import labelling, report, tell, verdict
 from tracker.cli.progress import say

@@ -12,10 +12,10 @@ from tracker.batch.archive import Board
 from tracker.batch.folder import OURS, Folder, pictures_of
 from tracker.batch.job import DONE, Plan
 from tracker.batch.manifest import NAME, Manifest
-from tracker.batch.publish import Publisher, taken_over
-from tracker.batch.record import FOLDER, Record, places_of, spool_places, unit_at
 from tracker.batch.spool import Spool
-from tracker.batch.store import CLAIM, Store
+from tracker.batch.stored.publisher import Publisher, taken_over
+from tracker.batch.stored.record import FOLDER, Record, places_of, spool_places, unit_at
+from tracker.batch.stored.store import CLAIM, Store
 from tracker.errors import OutputError, WriteError
 
 

@@ -13,9 +13,9 @@ from time import monotonic
 
 from tracker.batch.job import Plan
 from tracker.batch.manifest import NAME
-from tracker.batch.record import MAYBE, Record, places_of, snapshot, unit_at
 from tracker.batch.remote import line_of
-from tracker.batch.store import Store
+from tracker.batch.stored.record import MAYBE, Record, places_of, snapshot, unit_at
+from tracker.batch.stored.store import Store
 from tracker.errors import Interrupted, OutputError, TrackerError, WriteError
 
 AGAIN_S = 60.0
