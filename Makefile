@@ -38,7 +38,10 @@ test-contract: $(TEST)/ready
 	$(TEST)/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
 	$(TEST)/bin/python -m pytest $(CONTRACT) $(PYTEST_ARGS)
 
+# Without its tool a test is skipped; here that would be nothing tested.
 test-importers: $(IMPORTERS)/ready
+	$(IMPORTERS)/bin/python -c 'import datumaro, pycocotools.coco, label_studio_sdk.label_interface, \
+	    label_studio_sdk._extensions.label_studio_tools.postprocessing.video'
 	$(IMPORTERS)/bin/python -m pytest tests/exports/test_importers.py $(PYTEST_ARGS)
 
 test-torch: $(TORCH)/ready

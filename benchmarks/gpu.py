@@ -115,7 +115,7 @@ def engine_rows(usual: EngineDetector, frames: list[Frame], args: argparse.Names
     """The runtime at work: network and fused, at each batch."""
     spec, model = usual.engine.inputs[0], load_onnx(usual.identity.path)
     picture = Picture(frames[0].width, frames[0].height)
-    sights = [usual._pack([frame], 1) for frame in frames[:8]]
+    sights = [usual._pack([frame], 1).copy() for frame in frames[:8]]
     planes = [np.empty((1, picture.size), np.uint8) for _ in sights]
     for row, frame in zip(planes, frames, strict=False):
         copy_planes(frame, picture, row[0])
@@ -145,7 +145,7 @@ def on_engine(name: str, path: Path, feeds: list[Feeds], batch: int, args: argpa
 def torch_rows(usual: EngineDetector, frames: list[Frame], args: argparse.Namespace) -> Iterator[Row]:
     """PyTorch, eager and compiled, on the same network."""
     spec = usual.engine.inputs[0]
-    sights = [usual._pack([frame], 1) for frame in frames[:8]]
+    sights = [usual._pack([frame], 1).copy() for frame in frames[:8]]
     for batch in args.batches:
         feeds = [{spec.name: repeated(array, batch)} for array in sights]
         for name in ("torch eager", "torch.compile"):

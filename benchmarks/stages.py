@@ -21,7 +21,6 @@ from benchmarks.kill import loop_clip
 from tracker.capture import open_source
 from tracker.config import DetectSettings, WriteSettings, default_tracker
 from tracker.detect import EngineDetector, open_detector, share_cores
-from tracker.detect.detector import pack
 from tracker.meters import Meters
 from tracker.pipeline import Pipeline, Status
 from tracker.structures import Detections, Frame
@@ -103,11 +102,9 @@ def stages(clip: Path, onnx: Path | None, precision: str, preset: str) -> dict[s
     frames = [Frame(k, k / 30, picture) for k, picture in enumerate(pictures)]
     detector, _ = open_detector(settings_of(onnx, precision, workers=1), (frames[0].width, frames[0].height))
     single = one_thread(detector, onnx, precision)
-    look, box = detector._card.input, detector._letterbox(frames[0])
 
     def packed(frame: Frame) -> engines.Array:
-        picture = box.apply(frame, look.color, look.pad)
-        return pack([picture], look, detector._nhwc, detector._input.dtype)
+        return detector._pack([frame], 1)
 
     letterbox = timed(lambda: [packed(frame) for frame in frames])
     feed = {single.inputs[0].name: packed(frames[0])}

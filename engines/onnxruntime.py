@@ -20,7 +20,6 @@ from engines.base import (
     check_feeds,
     is_out_of_memory,
 )
-from engines.onnx_faster import faster
 from engines.tensorrt_driver import find_gpu
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -111,9 +110,8 @@ def _open(ort: Any, model: Path, settings: Any, device: str) -> tuple[Any, str]:
     """
 
     def session(*providers: Any) -> Any:
-        content = faster(model) if providers == (CPU,) else None
         # Without this it prints its troubles, takes the CPU instead and says nothing more of it.
-        return ort.InferenceSession(content or str(model), settings, providers=list(providers), enable_fallback=0)
+        return ort.InferenceSession(str(model), settings, providers=list(providers), enable_fallback=0)
 
     try:
         index = _gpu_for(ort, device)

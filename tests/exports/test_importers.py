@@ -167,17 +167,27 @@ def test_cvat_draws_the_same_boxes(annotation: Annotation, tolerance: float, tmp
     check(drawn_by_cvat(tmp_path / "x.xml", annotation.frame_count), annotation, tolerance + 0.006)
 
 
-@pytest.mark.parametrize("tolerance", [0.0, 0.5])
-def test_cvat_knows_the_boxes_that_were_filled_in(tolerance: float, tmp_path: Path) -> None:
-    rows = [(k, 1, 5 * k, 10, 5 * k + 30, 60, 0.9, 0, k % 5 != 0) for k in range(31)]  # a stride of 5, on a line
-    write_cvat(record(rows), tmp_path / "x.xml", tolerance_px=tolerance)
-    (track,) = ElementTree.parse(tmp_path / "x.xml").iter("track")
-    hidden: set[int] = set()
+def hidden_in_cvat(path: Path) -> set[int]:
+    """Frames of the one track that the server takes for occluded: it copies a keyframe's flags up to the next one."""
+    (track,) = ElementTree.parse(path).iter("track")
     keys = [box.attrib for box in track if box.attrib["keyframe"] == "1"]
-    for key, after in itertools.pairwise(keys):  # the server copies a keyframe's flags up to the next one
+    found: set[int] = set()
+    for key, after in itertools.pairwise(keys):
         if key["occluded"] == "1":
-            hidden |= set(range(int(key["frame"]), int(after["frame"])))
-    assert hidden == {k for k in range(31) if k % 5}
+            found |= set(range(int(key["frame"]), int(after["frame"])))
+    return found
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.5])
+@pytest.mark.parametrize(("stride", "missed"), [(1, range(7, 11)), (3, range(10, 15)), (5, range(0))])
+def test_cvat_knows_the_boxes_that_a_pause_was_filled_with(
+    stride: int, missed: range, tolerance: float, tmp_path: Path
+) -> None:
+    rows = [(k, 1, 5 * k, 10, 5 * k + 30, 60, 0.9, 0, k % stride != 0 or k in missed) for k in range(31)]
+    write_cvat(record(rows), tmp_path / "x.xml", tolerance_px=tolerance)
+    assert hidden_in_cvat(tmp_path / "x.xml") == set(missed)
+    if tolerance:  # it goes straight on: nothing but what the flags need
+        assert len(ElementTree.parse(tmp_path / "x.xml").findall(".//box[@keyframe='1']")) <= 5
 
 
 @EVERY

@@ -58,3 +58,22 @@ def test_the_command_that_makes_pictures_to_train_on_names_them_as_the_labels_ar
     assert make == "mkdir images" and Path(pattern).parent == Path("images")
     labels = {path.stem for path in (tmp_path / "y" / "labels").glob("*.txt")}
     assert {Path(pattern % (k + 1)).stem for k in range(40)} >= labels and labels
+
+
+def test_label_studio_is_not_given_a_timeline_without_end(tmp_path: Path) -> None:
+    times_s = np.arange(900) / 30.0
+    times_s[450] = times_s[449] + 0.001  # one stamp is off
+    boxes = [(k, 1, k, 10, k + 30, 60) for k in range(900)]
+    write_labelstudio(record(boxes, frame_count=900, times_s=times_s, frame_rate=None), tmp_path / "a.json")
+    data, (value,) = task(tmp_path / "a.json")
+    assert data["fps"] == pytest.approx(30, rel=0.01) and value["framesCount"] < 920
+    hours = np.array([0, 0.01, 0.02, 1e8])
+    rows = boxes[:4]
+    write_labelstudio(record(rows, frame_count=4, times_s=hours, frame_rate=None), tmp_path / "b.json")
+    _, (value,) = task(tmp_path / "b.json")
+    assert 0 < value["framesCount"] < 2**31 and value["sequence"][-1]["frame"] == value["framesCount"]
+
+
+def test_label_studio_is_told_the_name_that_the_file_has(tmp_path: Path) -> None:
+    write_labelstudio(street(name="two  blanks\u00a0and \udcff.mp4"), tmp_path / "x.json")
+    assert task(tmp_path / "x.json")[0]["video"].endswith("videos/two%20%20blanks%C2%A0and%20%FF.mp4")

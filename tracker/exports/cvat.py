@@ -22,7 +22,8 @@ def write_cvat(
 
     Those that straight lines between others give back within `tolerance_px` are no keyframes: CVAT draws them itself,
     so that a correction reaches further than one frame. With 0, every box is a keyframe.
-    Where a track pauses or ends before the video does, a last box says `outside`. Filled-in boxes are `occluded`.
+    Where a track pauses or ends before the video does, a last box says `outside`. Boxes that were filled in over a gap
+    longer than the commonest step from one detection to the next (the stride) are `occluded`.
 
     Raises:
         OutputError, WriteError: the file cannot be made.
@@ -30,22 +31,41 @@ def write_cvat(
     from xml.sax.saxutils import quoteattr  # it comes with half of the standard library's network code
 
     record, left_out = prepared(annotation)
+    step = _step(record)
     with Sink(path, overwrite=overwrite) as sink:
         sink.text(_head(record))
         for track in paths(record):
             label = quoteattr(record.class_names[track.class_id])
             sink.text(f'  <track id="{track.id}" label={label} source="auto">\n')
-            changes = np.diff(track.interpolated, prepend=track.interpolated[:1])  # CVAT takes flags of keyframes alone
+            hidden = _hidden(track, step)
+            changes = np.diff(hidden, prepend=hidden[:1])  # CVAT takes flags of keyframes alone
             keys = keyframes.keyframes(track, tolerance_px, also=changes)
-            _boxes(sink, track, keys, record.frame_count)
+            _boxes(sink, track, keys, hidden, record.frame_count)
             sink.text("  </track>\n")
         sink.text("</annotations>\n")
     return left_out
 
 
-def _boxes(sink: Sink, track: keyframes.Path, keys: Flags, frame_count: int) -> None:
+def _step(record: Annotation) -> int:
+    """The commonest number of frames from one detection of a track to its next."""
+    order, _ = record.by_track()
+    seen = order[~record.interpolated[order]]
+    steps = np.diff(record.frames[seen])[np.diff(record.ids[seen]) == 0]
+    return int(np.bincount(steps).argmax()) if len(steps) else 1
+
+
+def _hidden(track: keyframes.Path, step: int) -> Flags:
+    """(K,) bool: boxes between two detections more than `step` frames apart, before the first or after the last."""
+    frames, far = track.frames.astype(np.int64), np.int64(1) << 40
+    before = np.maximum.accumulate(np.where(track.interpolated, -far, frames))
+    after = np.minimum.accumulate(np.where(track.interpolated, far, frames)[::-1])[::-1]
+    hidden: Flags = track.interpolated & (after - before > step)
+    return hidden
+
+
+def _boxes(sink: Sink, track: keyframes.Path, keys: Flags, hidden: Flags, frame_count: int) -> None:
     """The boxes of one track."""
-    columns = (track.frames, *track.boxes.T, keys, track.interpolated, track.ends)
+    columns = (track.frames, *track.boxes.T, keys, hidden, track.ends)
     for frame, left, top, right, bottom, key, filled, end in zip(*(part.tolist() for part in columns), strict=True):
         edges = f'xtl="{left:.2f}" ytl="{top:.2f}" xbr="{right:.2f}" ybr="{bottom:.2f}" z_order="0"/>\n'
         occluded = int(filled)

@@ -20,7 +20,7 @@ from tracker.write.palette import VIVID, colour_numbers
 LOCAL_FILES = "/data/local-files/?d=videos/"  # the folder "videos" of its document root
 BOX, LABELS, VIDEO = "box", "labels", "video"  # names of the tags in `labelling_config`
 
-FASTEST = 240.0  # frames a second of a timeline; frames that are nearer to each other share a place
+FASTEST, MOST_PLACES = 240.0, 1e9  # frames a second of a timeline, and frames of it
 
 
 def write_labelstudio(
@@ -45,7 +45,7 @@ def write_labelstudio(
     """
     record, left_out = prepared(annotation)
     rate, places = _timeline(record)
-    data = {VIDEO: url or LOCAL_FILES + quote(record.name), "fps": rate}
+    data = {VIDEO: url or LOCAL_FILES + quote(annotation.name.encode("utf-8", "surrogateescape")), "fps": rate}
     score = round(float(record.scores.mean()), 4) if len(record) else 0.0
     with Sink(path, overwrite=overwrite) as sink:
         sink.text(f'[{{"data": {json.dumps(data)},\n"predictions": [{{"model_version": ')
@@ -59,11 +59,15 @@ def write_labelstudio(
 
 
 def _timeline(record: Annotation) -> tuple[float, Integers]:
-    """Its frames a second, and (F,) int32 the place of each frame there, from 1: the first where that frame is seen."""
+    """Its frames a second, and (F,) int32 the place of each frame there, from 1: the first where that frame is seen.
+
+    One in a hundred frames may be nearer to the one before; such two share a place.
+    """
     if record.times_s is None or record.frame_count < 2 or not np.ptp(record.times_s):
         return round(float(record.rate), 6), np.arange(1, record.frame_count + 1, dtype=np.int32)
     steps = np.diff(record.times_s)
-    rate = round(min(1 / float(steps[steps > 0].min()), FASTEST), 6)
+    nearest_s, length_s = float(np.quantile(steps[steps > 0], 0.01)), float(np.ptp(record.times_s))
+    rate = round(min(1 / nearest_s, FASTEST, MOST_PLACES / length_s), 6)
     return rate, (np.ceil((record.times_s - record.times_s[0]) * rate - 0.01) + 1).astype(np.int32)
 
 
