@@ -102,7 +102,7 @@ def detected(
         stop: ends the stream after the frames that were taken.
         stride: of the frames, only each `stride`-th is detected; the others come with None.
         calls: which pictures go into one call of the detector; None: each alone.
-        ending: the last frame is detected in any case. For a file.
+        ending: the last frame of a file is detected in any case.
         status: counts the frames taken.
 
     Yields:
@@ -122,8 +122,6 @@ def detected(
             try:
                 frame = next(frames)
             except StopIteration:
-                if ending and window and window[-1].place is None:
-                    window[-1] = replace(window[-1], call=call, place=call.add(window[-1].frame))
                 break
             except SourceLost as error:
                 lost = error
@@ -137,6 +135,8 @@ def detected(
                 call = _Call()
             while len(window) > depth:
                 yield _first(window)
+        if ending:
+            _take_last(window, call, stop)
         call.submit(pool, detector)
         while window:
             yield _first(window)
@@ -178,6 +178,14 @@ class _Taken:
     call: _Call
     place: int | None
     at_s: float
+
+
+def _take_last(window: deque[_Taken], call: _Call, stop: Event) -> None:
+    """Detect the newest frame, if it was passed over. After a stop nobody knows whether it is the last: it goes."""
+    if window and window[-1].place is None:
+        last = window.pop()
+        if not stop.is_set():
+            window.append(replace(last, call=call, place=call.add(last.frame)))
 
 
 def _first(window: deque[_Taken]) -> tuple[Frame, Detections | None, float]:

@@ -289,3 +289,25 @@ def test_a_stop_among_parts_leaves_the_video_waiting_with_its_frames(manifest: M
     archive_of(manifest, runner, stop).run(manifest.entries())
     last = manifest.entries()[-1]
     assert last.state == WAITING and last.frames >= 12 and None not in of_the_last(runner)
+
+
+def test_deaths_of_other_parts_do_not_fail_a_video(manifest: Manifest) -> None:
+    """A node that dies takes all that it worked on along: each part of it has crashed once."""
+    died: set[str] = set()
+
+    def answer(job: Job) -> Outcome:
+        if job.video.name == "d" and job.part != SURVEY and job.key not in died:
+            died.add(job.key)
+            return Outcome(CRASHED, "its node died")
+        return surveyed(job)
+
+    runner = FakeRunner(answer, slots=3, splits=True)
+    assert archive_of(manifest, runner).run(manifest.entries()).done == 4
+    assert len(died) == 4 and [of_the_last(runner).count(part) for part in (*PARTS, None)] == [2, 2, 2, 2]
+
+
+def test_a_job_that_is_alone_is_told_so(manifest: Manifest) -> None:
+    runner = FakeRunner(surveyed, slots=3, splits=True)
+    archive_of(manifest, runner).run(manifest.entries())
+    alone = [(job.video.name, job.part) for job in runner.given if job.alone]
+    assert alone == [("d", None)]

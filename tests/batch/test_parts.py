@@ -6,10 +6,11 @@ import filecmp
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import av
 import numpy as np
@@ -24,7 +25,7 @@ from tracker.batch.ahead import Ahead, Survey
 from tracker.batch.job import Job, Part
 from tracker.batch.parts import detect_part, survey_video
 from tracker.batch.spool import Spool
-from tracker.capture import open_source
+from tracker.capture import Source, open_source
 from tracker.capture.mark import frames_announced, ticks_of
 from tracker.structures import Detections, Frame
 
@@ -243,9 +244,62 @@ def test_a_damaged_picture_leaves_the_part_to_the_last_job(tmp_path: Path) -> No
 def test_a_damaged_survey_is_none(panned: Path, tmp_path: Path) -> None:  # noqa: F811
     job = job_of(panned, tmp_path)
     survey(job)
-    (job.plan.spools / "clip" / "survey.npz").write_bytes(b"PK\x03\x04 cut short")
-    assert Ahead(Spool(job.plan.spools, "clip")).survey() is None
+    kept = job.plan.spools / "clip" / "survey.npz"
+    good = kept.read_bytes()
+    for place in range(0, len(good), 7):
+        kept.write_bytes(good[:place] + bytes((good[place] ^ 0x55,)) + good[place + 1 :])
+        Ahead(Spool(job.plan.spools, "clip")).survey()  # whatever it makes of it, it does not raise
+    for damaged in (b"", good[: len(good) // 2]):
+        kept.write_bytes(damaged)
+        assert Ahead(Spool(job.plan.spools, "clip")).survey() is None
     assert "survey" in detect_ahead(job, Part(8, 16))[0]
+
+
+def test_nothing_is_made_ahead_that_would_not_be_taken_in(panned: Path, tmp_path: Path) -> None:  # noqa: F811
+    job, stop = job_of(panned, tmp_path), Event()
+    with detecting.open_video(job, stop) as source:
+        report = lambda frames: stop.set() if frames >= 8 else None  # noqa: E731
+        assert not detecting.detect_video(job, source, lambda _: FakeDetector(), stop, report)
+    assert survey(job)[0] == Part(8, 16)
+    first = job.plan.spools / "clip" / "000000000.parquet"
+    spool.write_segment(first, list(spool.sights_of(pyarrow_table(first))), faults=1)
+    assert survey(job) == ()
+
+
+def pyarrow_table(path: Path) -> object:
+    """A segment as it is."""
+    from pyarrow import parquet
+
+    return parquet.read_table(path)
+
+
+def test_a_stop_within_a_segment_leaves_no_other_bytes(panned: Path, tmp_path: Path) -> None:  # noqa: F811
+    """The frame that is the newest when the stop comes is not the last one of the video."""
+    whole, broken, stop = job_of(panned, tmp_path / "whole", 3), job_of(panned, tmp_path / "broken", 3), Event()
+    assert detect(whole)
+
+    class Stopped:
+        """A source that ends, as it does where the reader waits for the decoder when the stop comes."""
+
+        def __init__(self, source: Source) -> None:
+            self._source = source
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._source, name)
+
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in self._source:
+                if frame.index == 8:
+                    stop.set()
+                    return
+                yield frame
+
+    with detecting.open_video(broken, stop) as source:
+        stopped: Any = Stopped(source)
+        assert not detecting.detect_video(broken, stopped, lambda _: FakeDetector(), stop)
+    assert detect(broken)
+    one, other = (Spool(job.plan.spools, "clip") for job in (whole, broken))
+    assert one.path.read_bytes() == other.path.read_bytes()
 
 
 def test_packets_tell_every_frame_of_a_video_with_reordered_ones(tmp_path: Path) -> None:

@@ -274,3 +274,20 @@ def test_a_working_folder_is_of_one_address(run: Run, tmp_path: Path) -> None:
     place = PublishedFolder(run.folder, Store("flaky://far/other", Event()), Event(), print)
     with pytest.raises(OutputError, match="holds the work for flaky://far/labels; choose another --work"):
         place.prepare(overwrite=False, going_on=True, wanted=())
+
+
+def test_what_is_not_an_archives_is_left_alone(tmp_path: Path) -> None:
+    """The working folder holds an archive, the store none, but somebody's files."""
+    far, work = tmp_path / "far", tmp_path / "work"
+    (far / "yolo" / "a").mkdir(parents=True)
+    (far / "yolo" / "a" / "mine.txt").write_text("mine", encoding="ascii")
+    work.mkdir()
+    manifest = begin_archive(plan_of(work), "a")
+    try:
+        end_video(manifest, plan_of(work), "a", "made")
+        place = PublishedFolder(work, Store(far.as_uri(), Event(), (0.0,)), Event(), lambda line: None)
+        with pytest.raises(OutputError, match="yolo exists, and no archive"):
+            place.prepare(overwrite=False, going_on=True, wanted=())
+    finally:
+        manifest.close()
+    assert [path.name for path in far.rglob("*") if path.is_file()] == ["mine.txt"]

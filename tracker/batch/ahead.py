@@ -46,7 +46,7 @@ class Ahead:
             # Not by name: of a damaged file NumPy forgets to close it.
             with np.load(BytesIO(self._survey.read_bytes()), allow_pickle=False) as kept:
                 return Survey(kept["ticks"], *kept["size"].tolist())
-        except (OSError, ValueError, KeyError, BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile):
             return None
 
     def keep(self, survey: Survey) -> None:
@@ -71,7 +71,8 @@ class Ahead:
 
     def frames(self) -> int:
         """How many are safe on the disk, those in front counted."""
-        return self._spool.reached() + SEGMENT * sum(1 for _ in self._spool.parts.glob(f"*{END}"))
+        here = self._spool.reached()
+        return here + SEGMENT * sum(int(path.name[: -len(END)]) >= here for path in self._spool.parts.glob(f"*{END}"))
 
     def take_in(self) -> None:
         """Make them segments of the spool, as far as they follow on its own, and those are as the survey has it.

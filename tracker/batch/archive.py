@@ -148,6 +148,7 @@ class Archive:
                 # With fewer videos than workers, long ones are for several.
                 if len(self._waiting) < self._runner.slots - 1 and not Spool(self._plan.spools, name).whole:
                     job = replace(job, part=SURVEY)
+            job = replace(job, alone=not (self._waiting or self._busy or job.part))
             self._going[name] += 1
             self.board.running[name] = self._frames[name]
             self._runner.submit(job)
@@ -180,9 +181,9 @@ class Archive:
         if job.part is None:
             self.board.running.pop(name, None)
         if outcome.state == CRASHED:
-            self._crashes[name] += 1
+            self._crashes[job.key] += 1
             self._say(f"{name}: {outcome.reason}")
-            if self._crashes[name] >= MOST_CRASHES:
+            if self._crashes[job.key] >= MOST_CRASHES:
                 outcome = replace(outcome, state=FAILED, reason=f"{outcome.reason}, {MOST_CRASHES} times")
         if outcome.state in (CRASHED, FULL):
             self._waiting.appendleft(job)
@@ -230,7 +231,7 @@ class Archive:
             split = self._splits[name]
             split.end(job.part, outcome)
             if outcome.state == FAILED:
-                self._say(f"notice: {name}: {outcome.reason}: what is left is for one worker")
+                self._say(f"notice: {name}: {outcome.reason}; what is left is for one worker")
                 rest = [one for one in self._waiting if one.part is not None and one.video.name == name]
                 for one in rest:
                     self._waiting.remove(one)

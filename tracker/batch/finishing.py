@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 from tracker.batch.job import Job
+from tracker.batch.remote import name_of
 from tracker.batch.samples import samples_of
 from tracker.batch.spool import Moments, Spool
 from tracker.batch.tracking import track_spool
@@ -50,9 +51,8 @@ def recorded(job: Job, spool: Spool, moments: Moments) -> Annotation:
     for _, time_s, tracks in track_spool(spool, job.plan.settings.tracker, size, moments):
         recorder.add(time_s, tracks)
     rate = Fraction(about.frame_rate) if about.frame_rate else None
-    return recorder.annotation(
-        job.video.path.name, *size, frame_rate=rate, class_names=about.class_names, model=job.plan.settings.detect.model
-    )
+    name, model = name_of(job.video.url) or job.video.path.name, job.plan.settings.detect.model
+    return recorder.annotation(name, *size, frame_rate=rate, class_names=about.class_names, model=model)
 
 
 def write(annotation: Annotation, output: Path, name: str, stem: str) -> int:

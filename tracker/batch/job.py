@@ -75,11 +75,15 @@ SURVEY = Part(0, 0)
 
 @dataclass(frozen=True)
 class Job:
-    """One video and the plan for it. With a part, only that is detected, ahead of the job for the whole."""
+    """One video and the plan for it. With a part, only that is detected, ahead of the job for the whole.
+
+    alone: nothing else waits or is in work.
+    """
 
     video: Video
     plan: Plan
     part: Part | None = None
+    alone: bool = False
 
     @property
     def key(self) -> str:

@@ -218,7 +218,10 @@ def serve(pipe: connection.Connection, cores: tuple[int, ...], detects: bool = T
     threading.Thread(target=_listen, args=(pipe, jobs, stop), daemon=True).start()
     worker = new_worker(stop)
     while True:
-        pipe.send(_done(worker, jobs.get(), pipe))
+        job = jobs.get()
+        if cores:  # who works alone has the cores of all
+            os.sched_setaffinity(0, os.sched_getaffinity(os.getppid()) if job.alone else cores)
+        pipe.send(_done(worker, job, pipe))
 
 
 def new_worker(stop: threading.Event) -> Worker:

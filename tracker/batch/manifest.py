@@ -18,7 +18,7 @@ from tracker.batch.job import DONE, FAILED, Outcome, differences
 from tracker.errors import Interrupted, OutputError, SourceError, UsageError, WriteError
 
 NAME, VERSION = "manifest.sqlite", 1
-WAITING = "waiting"
+WAITING, COPY_S = "waiting", 600.0
 PICTURES = "$.summary.pictures"  # in the figures
 Change = tuple[str, Sequence[tuple[Any, ...]]]
 """A statement, and the rows that it is carried out with."""
@@ -69,7 +69,8 @@ class Manifest:
         """
         self.path = folder / NAME
         try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+            # Nobody else works in the folder; what may be waited for is a copy for the store being made.
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=COPY_S)
             self._db.execute("PRAGMA synchronous=FULL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:

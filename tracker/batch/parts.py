@@ -36,9 +36,13 @@ def survey_video(job: Job, source: Source, stop: Event) -> tuple[Part, ...]:
     Raises:
         WriteError: the survey cannot be kept.
     """
-    ahead = Ahead(Spool(job.plan.spools, job.video.name))
+    spool = Spool(job.plan.spools, job.video.name)
+    ahead, here = Ahead(spool), spool.reached()
     ticks = ticks_of(str(job.video.path), stop)
     if ticks is None or len(ticks) < LONG:
+        return ()
+    mark = spool.mark(here - 1) if here else Mark(())
+    if mark is None or list(mark.ticks) != ticks[:here]:  # what is made ahead would not be taken in
         return ()
     ahead.keep(Survey(np.array(ticks, np.int64), source.info.width, source.info.height))
     # The last segment is for the job for the whole: it sees the end of the file, and faults there.

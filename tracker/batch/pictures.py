@@ -36,7 +36,7 @@ def write_pictures(job: Job, annotation: Annotation, stop: Event) -> None:
     with open_video(job, stop) as source:
         paths = OutputPaths(video=plan.output / "video" / f"{name}.mp4" if plan.video else None)
         look = plan.settings.write.model_copy(update={"panel": False})  # there is no speed to be shown
-        sink = open_outputs(paths, source.info, annotation.class_names, look, overwrite=True)
+        sink = open_outputs(paths, source.info, annotation.class_names, look, overwrite=True, prompt=False)
         try:
             for frame in source:
                 sink.write(frame, tracks_at(annotation, offsets, frame.index))

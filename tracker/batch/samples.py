@@ -29,13 +29,13 @@ def samples_of(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> S
     if [number for number, _ in kept] == list(numbers):
         return kept
     shown = _read(job, spool, numbers, stop)
-    if shown:
+    if shown is not None:
         _keep(spool.pictures, shown)
-    return shown
+    return shown or []
 
 
-def _read(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> Samples:
-    """Out of the video. Raises Interrupted."""
+def _read(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> Samples | None:
+    """Out of the video; None where it is not there. Raises Interrupted."""
     from tracker.capture import open_source
 
     shown = []
@@ -44,7 +44,7 @@ def _read(job: Job, spool: Spool, numbers: Sequence[int], stop: Event) -> Sample
             with open_source(str(job.video.path), stop=stop, mark=spool.mark(number)) as source:
                 frame = next((frame for frame in source if frame.index == number), None)
         except SourceError:
-            return []
+            return None
         if frame is not None:
             shown.append((number, shrunk(frame.bgr)))
         elif stop.is_set():

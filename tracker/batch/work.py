@@ -43,7 +43,7 @@ class Worker:
 
     def __init__(self, stop: Event, share: int = 0) -> None:
         """`stop` ends a job at the next frame; so many cores are its share, 0: all that the process may use."""
-        self._stop, self._cores = stop, share or cores()
+        self._stop, self._share = stop, share
         self._key: tuple[Any, ...] = ()
         self._detector: EngineDetector | None = None
 
@@ -59,6 +59,7 @@ class Worker:
         state, reason, known = DONE, "", Outcome(DONE)
         try:
             known = self._fetch_and_do(job, spool, report)
+            state, reason = known.state, known.reason
         except tuple(ENDING.values()):
             raise
         except Interrupted:
@@ -69,7 +70,7 @@ class Worker:
             state, reason = (FULL if is_full(error) else FAILED), f"{type(error).__name__}: {error}"
         frames = known.frames or (0 if job.part else _reached(spool))
         return Outcome(
-            known.state if state == DONE else state, reason, frames, known.identity, known.warnings, known.figures,
+            state, reason, frames, known.identity, known.warnings, known.figures,
             round(perf_counter() - began, 3), known.parts,
         )  # fmt: skip
 
@@ -81,9 +82,10 @@ class Worker:
 
     def _fetch_and_do(self, job: Job, spool: Spool, report: Report) -> Outcome:
         """The same; raises what goes wrong. A remote video is here while it is worked on."""
-        if not job.video.url or (spool.whole and not (job.plan.video or job.plan.crops)):
-            return self._do(job, spool, report)
         target = job.plan.output / "fetched" / f"{job.video.name}{job.video.path.suffix}"
+        shown = spool.whole and spool.pictures.is_file() and not (job.plan.video or job.plan.crops)
+        if not job.video.url or (shown and not target.is_file()):
+            return self._do(job, spool, report)
         with fetched(job.video.url, target, keep=job.part is not None) as path:
             return self._do(replace(job, video=replace(job.video, path=path)), spool, report)
 
@@ -150,7 +152,7 @@ class Worker:
     def _shared(self, plan: Plan) -> Plan:
         """The plan for this share of the machine: one thread an inference, so that no share changes what is found."""
         settings = plan.settings.detect
-        own = {"workers": settings.workers or self._cores, "threads": settings.threads or 1}
+        own = {"workers": settings.workers or self._share or cores(), "threads": settings.threads or 1}
         detect = settings.model_copy(update=own)
         return replace(plan, settings=plan.settings.model_copy(update={"detect": detect}))
 

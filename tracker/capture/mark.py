@@ -106,7 +106,8 @@ def frames_announced(path: str) -> int:
     try:
         with av.open(f"file:{path}", **ffmpeg.LENIENT) as container:
             stream = ffmpeg.pick_video(container)
-            return 0 if stream is None else announced(container, stream)
+            entered = set(container.format.name.split(",")) & set(INDEXED)
+            return announced(container, stream) if entered and stream is not None else 0
     except (av.FFmpegError, OSError):
         return 0
 

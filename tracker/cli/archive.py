@@ -214,6 +214,7 @@ class ArchiveSession:
         failed = [entry.video for entry in self._with_addresses(manifest.entries()) if entry.state == FAILED]
         for video in failed:
             Spool(self.folder / "spool", video.name).clear()
+            (self.folder / "fetched" / f"{video.name}{video.path.suffix}").unlink(missing_ok=True)
         self.place.forget([video.name for video in failed])
         manifest.forget(failed)
         manifest.add(failed, whole=self.flags["whole_hash"], stop=self.stop.is_set)

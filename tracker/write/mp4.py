@@ -66,8 +66,13 @@ class Sample:
 class Mp4Writer:
     """Grows one file by fragments. Samples come in the order in which they are shown."""
 
-    def __init__(self, file: PartialFile, video: VideoFormat) -> None:
-        """Write the head. Raises WriteError."""
+    def __init__(self, file: PartialFile, video: VideoFormat, *, prompt: bool = True) -> None:
+        """Write the head. Raises WriteError.
+
+        prompt: on a slow machine fragments end early, so that not more than `FRAGMENT_S` is ever lost; without it the
+            same samples make the same bytes.
+        """
+        self._prompt = prompt
         self._file, self._video = file, video
         self._pending: list[Sample] = []
         self._flushed_at = monotonic()
@@ -87,7 +92,7 @@ class Mp4Writer:
         """Take one sample; its data as the encoder gives it (Annex B). Raises WriteError."""
         self._pending.append(sample)
         waiting = sample.time + sample.duration - self._pending[0].time
-        late = monotonic() - self._flushed_at >= FRAGMENT_S
+        late = self._prompt and monotonic() - self._flushed_at >= FRAGMENT_S
         if late or waiting >= FRAGMENT_S * self._video.timescale or not self._counts:
             self.flush()
 

@@ -91,7 +91,8 @@ class Together:
 def open_outputs(
     paths: OutputPaths, info: StreamInfo, class_names: Sequence[str], settings: WriteSettings, *, stride: int = 1,
     panel: Callable[[], Sequence[str]] = tuple, output_rate: Fraction | None = None, stamps: bool = False,
-    overwrite: bool = False, viewers: Sequence[Sink] = (), observe: Observe = lambda stage, seconds: None,
+    overwrite: bool = False, prompt: bool = True, viewers: Sequence[Sink] = (),
+    observe: Observe = lambda stage, seconds: None,
 ) -> Background:  # fmt: skip
     """Open every wanted output; if one cannot be, none is left behind half open.
 
@@ -104,7 +105,7 @@ def open_outputs(
         panel: asked at each frame for the lines of the corner panel.
         output_rate: frames a second of the annotated video; None: with the source's own times.
         stamps: draw on each frame when it was: the date where `info.began` is known, else the time since the first.
-        overwrite: replace what exists.
+        overwrite: replace what exists. prompt: as of `Mp4Writer`.
         viewers: get every frame before the files do.
         observe: told the seconds of each stage.
 
@@ -117,8 +118,9 @@ def open_outputs(
     try:
         if paths.video:
             options = VideoOptions(
-                settings.encoder, settings.preset, settings.crf, pixel_aspect=info.pixel_aspect, output_rate=output_rate
-            )
+                settings.encoder, settings.preset, settings.crf, pixel_aspect=info.pixel_aspect,
+                output_rate=output_rate, prompt=prompt,
+            )  # fmt: skip
             opened.append(
                 VideoSink(
                     paths.video, info, _overlay(class_names, settings), panel=panel, options=options, stamps=stamps,

@@ -48,6 +48,7 @@ class VideoOptions:
         keyframe_s: a player can start at least this often.
         pixel_aspect: width of a pixel by its height, as the source has it.
         output_rate: frames a second, each standing as long as the others; None: with the source's own times.
+        prompt: as of `Mp4Writer`.
     """
 
     encoder: str = X264
@@ -57,6 +58,7 @@ class VideoOptions:
     keyframe_s: float = 2.0
     pixel_aspect: Fraction = Fraction(1)
     output_rate: Fraction | None = None
+    prompt: bool = True
 
     def __post_init__(self) -> None:
         """Check."""
@@ -240,7 +242,7 @@ class VideoSink:
             chroma_format=3 if canvas.format.name == "yuv444p" else 1, aspect=options.pixel_aspect,
             colour=(canvas.color_primaries, canvas.color_trc, canvas.colorspace), full_range=canvas.color_range == FULL,
         )  # fmt: skip
-        self._writer = Mp4Writer(self._file, video)
+        self._writer = Mp4Writer(self._file, video, prompt=options.prompt)
         self._codec = codec
         return codec
 

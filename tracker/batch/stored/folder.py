@@ -55,7 +55,7 @@ class PublishedFolder(Folder):
                 claim, there = None, False
             super().prepare(overwrite=overwrite, going_on=going_on, wanted=wanted)
             if (self.folder / NAME).exists():
-                self._check_own(claim, there)
+                self._check_own(claim, there, wanted)
             elif there:
                 if not going_on:
                     raise self.begun()
@@ -128,10 +128,12 @@ class PublishedFolder(Folder):
         if self._publisher:
             self._publisher.close()
 
-    def _check_own(self, claim: str | None, there: bool) -> None:
+    def _check_own(self, claim: str | None, there: bool, wanted: Sequence[str]) -> None:
         """What is in the store must be from here. Raises OutputError."""
         if there and claim not in self._record.claims:
             raise taken_over(self.name, self.folder)
+        if not there and claim not in self._record.claims:  # not what a kill of ours left before its first manifest
+            self._refuse_others(self.name, wanted, self._store.holds)
         if not there and self._record.marks():
             self._say(f"notice: {self.name} holds no archive any more; all of {self.folder} is published again")
         if not there:
