@@ -186,7 +186,7 @@ def family(process: psutil.Popen) -> list[tuple[str, int]]:
 
 def retrack(args: argparse.Namespace) -> None:
     """Detecting and tracking once, then tracking alone, with another tracker: CPU and wall seconds."""
-    options = ("--workers", "1", *(("--model", str(args.model)) if args.model else ()))
+    options = ("--workers", "1", *(("--model", str(args.model)) if args.model else ()), *size_of(args))
     with tempfile.TemporaryDirectory() as scratch:
         output, compiled = Path(scratch, "out"), with_bytecode(Path(scratch))
         first = cost(annotate(args.folder, output, *options), compiled)
@@ -214,9 +214,7 @@ def peer(args: argparse.Namespace) -> None:
     # ultralytics takes the folder of an OpenVINO model.
     other = str(args.peer_onnx or (model.parent if model.suffix == ".xml" else model))
     options = ("--model", str(model), "--runtime", args.runtime, "--format", "mot")
-    options += ("--tracker", args.tracker) if args.tracker else ()
-    if args.size != SIZE:
-        options += ("--set", f"detect.input_size={args.size}")
+    options += (*(("--tracker", args.tracker) if args.tracker else ()), *size_of(args))
     figures: dict[str, list[dict[str, Any]]] = {"ours": [], "yolo track": []}
     with tempfile.TemporaryDirectory() as scratch:
         compiled = with_bytecode(Path(scratch))
@@ -228,7 +226,8 @@ def peer(args: argparse.Namespace) -> None:
             folder, output = (args.folder if k else small), Path(scratch, f"o{k}")
             ours = cost(annotate(folder, output, *options), compiled)
             theirs = cost(
-                [str(args.peer_python), str(HERE / "peer_archive.py"), str(folder), other, str(args.size)], compiled
+                [str(args.peer_python), str(HERE / "peer_archive.py"), str(folder), other, str(args.size or SIZE)],
+                compiled,
             )
             if k:
                 figures["ours"].append(ours | {"frames": frames_of(output), "precision": precision_of(output)})
@@ -243,6 +242,11 @@ def peer(args: argparse.Namespace) -> None:
     pairs = zip(figures["ours"], figures["yolo track"], strict=True)
     ratios = [ours["frames"] / ours["cpu_s"] * peer["cpu_s"] / peer["frames"] for ours, peer in pairs]
     print(f"ratio {statistics.median(ratios):.2f}x ({', '.join(f'{x:.2f}' for x in ratios)})")
+
+
+def size_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """Options for another input than the model's own."""
+    return ("--set", f"detect.input_size={args.size}") if args.size else ()
 
 
 def with_bytecode(scratch: Path) -> dict[str, str]:
@@ -293,9 +297,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--onnx", type=Path)
     parser.add_argument("--peer-onnx", type=Path)
-    parser.add_argument(
-        "--size", type=int, default=SIZE, help="longer side of the input, of a model that leaves it open"
-    )
+    parser.add_argument("--size", type=int, help="longer side of the input, of a model that leaves it open")
     parser.add_argument("--tracker", help="ours against the peer's ByteTrack; our default looks at the pictures, too")
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--peer-python", type=Path)
