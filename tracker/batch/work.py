@@ -5,7 +5,9 @@ Decoder and detector are imported where they are needed: to track again, they ar
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event
 from time import perf_counter
@@ -112,6 +114,7 @@ class Worker:
             with open_video(job, self._stop) as source:
                 if not detect_video(job, source, opened, self._stop, report):
                     return Outcome(STOPPED, frames=spool.reached(), identity=who)
+            _give_back()
         figures = finish_video(job, spool, self._stop)
         warnings = tuple(spool.about().warnings)
         return Outcome(DONE, frames=figures["frames"], identity=who, warnings=warnings, figures=figures)
@@ -167,6 +170,12 @@ class Worker:
             self._detector, _ = open_detector(settings, size, require=plan.require)
             self._key = key
         return self._detector
+
+
+def _give_back() -> None:
+    """Memory that the decoder has let go of: glibc would keep it for its threads, beside what tracking needs."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def check_pinned(pinned: dict[str, Any] | None, now: dict[str, Any]) -> None:
