@@ -17,7 +17,7 @@ TEST := .venv-test
 TORCH := .venv-test-torch
 IMPORTERS := .venv-test-importers
 CONTRACT := tests/engines/test_contract.py tests/engines/test_torch.py tests/engines/test_torch_operators.py
-NEED_TORCH := tests/engines tests/cli/test_models_export.py
+NEED_TORCH := tests/engines tests/cli/test_models_export.py tests/exports/test_importers.py
 
 SOURCES := $(shell find engines tracker -type f -not -name '*.pyc')
 
