@@ -34,10 +34,12 @@ def picture(index: int, width: int = 160, height: int = 120) -> np.ndarray[Any, 
     return image
 
 
-def write_clip(path: Path, frames: int, rate: Fraction = Fraction(30), size: tuple[int, int] = (160, 120)) -> None:
-    """Encode the squares as H.264."""
+def write_clip(
+    path: Path, frames: int, rate: Fraction = Fraction(30), size: tuple[int, int] = (160, 120), **coded: str
+) -> None:
+    """Encode the squares as H.264. `coded`: options of x264."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "crf": "18"})
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "crf": "18", **coded})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for index in range(frames):
             frame = av.VideoFrame.from_ndarray(picture(index, *size), format="bgr24")

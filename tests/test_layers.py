@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CORE = {"structures", "interfaces", "boxes", "errors", "config", "meters"}
+CORE = {"structures", "interfaces", "boxes", "errors", "config", "meters", "lazy"}
 STAGES = ("capture", "detect", "track", "analyze", "write")
 ALONE = {"evaluate", "detections", "sequences", "adapters"}  # beside the stages; the command line brings them together
 ABOVE_WRITE = {"exports": {"exports"}, "report": {"exports", "report"}}

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
-from tests.fakes import FakeDetector, picture
+from tests.fakes import FakeDetector, picture, write_clip
 from tracker.batch import detecting, spool
 from tracker.batch.inputs import Video
 from tracker.batch.job import Job, Plan, cues_of
@@ -135,12 +135,7 @@ def resumed_is_whole(clip: Path, folder: Path, stop_after: int) -> list[str]:
 
 def test_damage_behind_the_mark_is_counted_as_from_the_beginning(tmp_path: Path) -> None:
     clip = tmp_path / "damaged.mp4"
-    with av.open(str(clip), "w") as out:
-        stream = out.add_stream("libx264", rate=30, options={"preset": "ultrafast", "g": "8"})
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for index in range(FRAMES):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
-        out.mux(stream.encode(None))
+    write_clip(clip, FRAMES, g="8")
     with av.open(str(clip)) as source:
         packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]
     data = clip.read_bytes()

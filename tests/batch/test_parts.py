@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="the extra 'annotate' is not installed")
 
 from tests.batch.test_detecting import FRAMES, detect, job_of, panned  # noqa: F401 - a fixture
-from tests.fakes import FakeDetector, picture
+from tests.fakes import FakeDetector, write_clip
 from tracker.batch import ahead, detecting, parts, spool
 from tracker.batch.ahead import Ahead, Survey
 from tracker.batch.job import Job, Part
@@ -34,12 +34,7 @@ from tracker.structures import Detections, Frame
 def long_video(tmp_path: Path) -> Path:
     """Long enough to be shared among workers as they are."""
     path = tmp_path / "long.mp4"
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=30, options={"preset": "ultrafast", "crf": "30", "g": "100"})
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for index in range(2600):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index % FRAMES), format="bgr24")))
-        out.mux(stream.encode(None))
+    write_clip(path, 2600, crf="30", g="100")
     return path
 
 
@@ -81,7 +76,7 @@ def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def survey(job: Job) -> tuple[Part, ...]:
     with open_source(str(job.video.path)) as source:
-        return survey_video(job, source, Event())
+        return survey_video(job, source, Event())[0]
 
 
 def detect_ahead(job: Job, part: Part, stop: Event | None = None) -> tuple[str, list[int]]:
@@ -221,12 +216,7 @@ def test_a_video_of_another_size_is_refused(panned: Path, tmp_path: Path) -> Non
 
 def test_a_damaged_picture_leaves_the_part_to_the_last_job(tmp_path: Path) -> None:
     clip = tmp_path / "damaged.mp4"
-    with av.open(str(clip), "w") as out:
-        stream = out.add_stream("libx264", rate=30, options={"preset": "ultrafast", "g": "8", "bf": "0"})
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for index in range(FRAMES):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
-        out.mux(stream.encode(None))
+    write_clip(clip, FRAMES, g="8", bf="0")
     with av.open(str(clip)) as source:
         packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]
     data = clip.read_bytes()
@@ -304,14 +294,11 @@ def test_a_stop_within_a_segment_leaves_no_other_bytes(panned: Path, tmp_path: P
 
 def test_packets_tell_every_frame_of_a_video_with_reordered_ones(tmp_path: Path) -> None:
     clip = tmp_path / "b.mp4"
-    with av.open(str(clip), "w") as out:
-        stream = out.add_stream("libx264", rate=30, options={"bf": "3", "g": "12"})
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for index in range(FRAMES):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
-        out.mux(stream.encode(None))
+    write_clip(clip, FRAMES, bf="3", g="12")
     with open_source(str(clip)) as source:
         shown = [frame.picture.pts for frame in source]
+    with av.open(str(clip)) as source:
+        assert [packet.pts for packet in source.demux(video=0) if packet.size] != shown
     assert ticks_of(str(clip), Event()) == shown and frames_announced(str(clip)) == FRAMES
     stopped = Event()
     stopped.set()
@@ -320,12 +307,7 @@ def test_packets_tell_every_frame_of_a_video_with_reordered_ones(tmp_path: Path)
 
 def test_what_has_no_index_tells_nothing(tmp_path: Path) -> None:
     clip = tmp_path / "t.ts"
-    with av.open(str(clip), "w") as out:
-        stream = out.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for index in range(5):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
-        out.mux(stream.encode(None))
+    write_clip(clip, 5)
     assert ticks_of(str(clip), Event()) is None
     (tmp_path / "x.mp4").write_bytes(b"no video")
     assert ticks_of(str(tmp_path / "x.mp4"), Event()) is None and frames_announced(str(tmp_path / "x.mp4")) == 0

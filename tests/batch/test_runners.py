@@ -55,6 +55,16 @@ def test_work_without_a_detector_begins_processes_only_where_they_are_worth_it(
         runner.close()
 
 
+def test_one_video_to_be_tracked_again_needs_no_process_however_long_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "cores", lambda: 2)
+    plan, entries = waiting(tmp_path, 10**6, whole=True)
+    runner = make_runner(plan, entries[:1], None, None, print)
+    assert isinstance(runner, InlineRunner)
+    runner.close()
+
+
 @pytest.mark.parametrize(("limit", "used", "stat", "cached"), runners.LIMITS)
 def test_a_limit_of_the_container_bounds_the_workers(
     limit: str, used: str, stat: str, cached: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

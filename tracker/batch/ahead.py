@@ -74,6 +74,12 @@ class Ahead:
         here = self._spool.reached()
         return here + SEGMENT * sum(int(path.name[: -len(END)]) >= here for path in self._spool.parts.glob(f"*{END}"))
 
+    def follows(self, survey: Survey) -> bool:
+        """Whether the spool is without a fault so far and as the survey has it: else nothing may follow on it."""
+        here = self._spool.reached()
+        mark = self._spool.mark(here - 1) if here else Mark(())
+        return mark is not None and list(mark.ticks) == survey.ticks[:here].tolist()
+
     def take_in(self) -> None:
         """Make them segments of the spool, as far as they follow on its own, and those are as the survey has it.
 
@@ -81,10 +87,7 @@ class Ahead:
             WriteError: the disk does not take it.
         """
         survey, here = self.survey(), self._spool.reached()
-        if survey is None or here % SEGMENT or not self._place(here).is_file():
-            return
-        mark = self._spool.mark(here - 1) if here else Mark(())
-        if mark is None or list(mark.ticks) != survey.ticks[:here].tolist():
+        if survey is None or here % SEGMENT or not self._place(here).is_file() or not self.follows(survey):
             return
         try:
             while (ahead := self._place(here)).is_file():

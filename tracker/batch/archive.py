@@ -231,7 +231,9 @@ class Archive:
             split = self._splits[name]
             split.end(job.part, outcome)
             if outcome.state == FAILED:
-                self._say(f"notice: {name}: {outcome.reason}; what is left is for one worker")
+                if not split.given_up:
+                    self._say(f"notice: {name}: {outcome.reason}; what is left is for one worker")
+                split.given_up = True
                 rest = [one for one in self._waiting if one.part is not None and one.video.name == name]
                 for one in rest:
                     self._waiting.remove(one)

@@ -128,10 +128,7 @@ def cues_of(settings: TrackerSettings) -> dict[str, str]:
 
 
 def batch_of(plan: Plan, detector: Detector) -> int:
-    """Pictures in one inference: as many as asked for; else several on a GPU, as far as the model takes them.
-
-    On a processor more than one at a time is no faster.
-    """
+    """Pictures in one inference: as many as asked for; else several on a GPU, as far as the model takes them."""
     from tracker.detect import EngineDetector
 
     if plan.batch or not isinstance(detector, EngineDetector) or detector.engine.device == "cpu":

@@ -28,27 +28,26 @@ from tracker.track.table import usable
 MISSED = "it cannot be entered in its middle"
 
 
-def survey_video(job: Job, source: Source, stop: Event) -> tuple[Part, ...]:
-    """The parts that are still to be detected, none for a short video or one that cannot be entered in its middle.
+def survey_video(job: Job, source: Source, stop: Event) -> tuple[tuple[Part, ...], int]:
+    """The parts that are still to be detected, and the number of frames.
+
+    There are no parts of a short video, nor of one that cannot be entered in its middle.
 
     source: of the job's video.
 
     Raises:
         WriteError: the survey cannot be kept.
     """
-    spool = Spool(job.plan.spools, job.video.name)
-    ahead, here = Ahead(spool), spool.reached()
-    ticks = ticks_of(str(job.video.path), stop)
-    if ticks is None or len(ticks) < LONG:
-        return ()
-    mark = spool.mark(here - 1) if here else Mark(())
-    if mark is None or list(mark.ticks) != ticks[:here]:  # what is made ahead would not be taken in
-        return ()
-    ahead.keep(Survey(np.array(ticks, np.int64), source.info.width, source.info.height))
+    ahead, ticks = Ahead(Spool(job.plan.spools, job.video.name)), ticks_of(str(job.video.path), stop) or []
+    survey = Survey(np.array(ticks, np.int64), source.info.width, source.info.height)
+    if len(ticks) < LONG or not ahead.follows(survey):
+        return (), len(ticks)
+    ahead.keep(survey)
     # The last segment is for the job for the whole: it sees the end of the file, and faults there.
     lacking = ahead.lacking(len(ticks) - 1)
     runs = groupby(lacking, key=lambda first: first // PART)
-    return tuple(Part(group[0], group[-1] + SEGMENT) for group in (list(run) for _, run in runs))
+    groups = (list(run) for _, run in runs)
+    return tuple(Part(group[0], group[-1] + SEGMENT) for group in groups), len(ticks)
 
 
 def detect_part(job: Job, open_detector: OpenDetector, stop: Event, report: Report) -> str:

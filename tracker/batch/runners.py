@@ -51,7 +51,7 @@ def make_runner(
         return RayRunner(ray, workers, gpu=gpu, say=say)
     detects = plan.video or plan.crops > 0 or not all(Spool(plan.spools, one.video.name).whole for one in waiting)
     frames = sum(one.frames for one in waiting)
-    most = _pieces(waiting) if detects else 1 + frames // WORTH_A_PROCESS
+    most = _pieces(waiting) if detects else min(len(waiting), 1 + frames // WORTH_A_PROCESS)
     workers = workers or max(1, min(cores(), most, workers_in_memory()))
     if detects or workers > 1:
         return LocalRunner(workers, detects=detects)

@@ -15,11 +15,13 @@ class Split:
         safe: frames that were on the disk before.
         left: parts that wait or are in work.
         wall_s: spent on survey and parts.
+        given_up: a part could not be detected; those that are not in work are left to the job for the whole.
     """
 
     safe: int
     left: set[Part]
     wall_s: float
+    given_up: bool = False
     _frames: dict[Part, int] = field(default_factory=dict)
 
     @classmethod

@@ -150,7 +150,7 @@ class Spool:
         return self.sights()
 
     def sights(self, *, pictures: bool = True) -> Iterator[Sight]:
-        """The same; without what the pictures told besides the detections, it takes a third of the time."""
+        """The same; with less to be read where nobody wants what the pictures told besides the detections."""
         with _parquet().ParquetFile(self.path) as file:
             for k in range(file.num_row_groups):
                 # In this thread: handing a segment's columns to others costs more than reading them.

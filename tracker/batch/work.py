@@ -129,13 +129,12 @@ class Worker:
         if frames_announced(str(job.video.path)) < LONG:
             return Outcome(DONE)
         with open_source(str(job.video.path), stop=self._stop) as source:
-            parts = survey_video(job, source, self._stop)
+            parts, frames = survey_video(job, source, self._stop)
             if parts:
                 opened((source.info.width, source.info.height))
-        state, ahead = STOPPED if self._stop.is_set() else DONE, Ahead(Spool(job.plan.spools, job.video.name))
-        survey = ahead.survey() if parts else None
-        figures = {} if survey is None else {"frames": len(survey.ticks)}
-        return Outcome(state, frames=ahead.frames(), figures=figures, parts=parts)
+        safe = Ahead(Spool(job.plan.spools, job.video.name)).frames()
+        state = STOPPED if self._stop.is_set() else DONE
+        return Outcome(state, frames=safe, figures={"frames": frames}, parts=parts)
 
     def _detect(self, job: Job, opened: OpenDetector, report: Report) -> Outcome:
         """A part of a video."""

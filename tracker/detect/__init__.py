@@ -5,8 +5,9 @@ A name is imported when it is first asked for: what only tracks again needs no e
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tracker.lazy import names_of
 
 if TYPE_CHECKING:
     from tracker.detect.card import ModelCard, find_card, zoo
@@ -38,10 +39,4 @@ __all__ = [
     "zoo",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """The name from its module. Raises AttributeError."""
-    for module, names in MODULES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__} has no attribute {name}")
+__getattr__ = names_of(__name__, MODULES)

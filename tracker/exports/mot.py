@@ -11,7 +11,7 @@ from tracker.exports.annotation import Annotation
 from tracker.exports.prepare import prepared
 from tracker.exports.sink import Sink
 
-LEVEL = 4  # of zlib's 9: two thirds of the time of its default, 5 % more bytes
+LEVEL = 4  # of zlib's 9: half of the time of its default for about as many bytes
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can tell
 LINES_AT_ONCE = 1024
 LARGE = 20_000_000  # rows that may make more than the 2 GiB of a plain entry

@@ -5,11 +5,11 @@ A tracker is imported when it is first asked for: some come with much of SciPy.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracker.config import TrackerSettings
 from tracker.interfaces import Tracker
+from tracker.lazy import names_of
 
 if TYPE_CHECKING:
     from tracker.track.bytetrack import ByteTrack
@@ -22,17 +22,10 @@ __all__ = ["ByteTrack", "OcSort", "Sort", "Sparse", "Steady", "make_tracker"]
 
 CLASSES = {"bytetrack": "ByteTrack", "ocsort": "OcSort", "sort": "Sort", "sparse": "Sparse", "steady": "Steady"}
 """By the names of the settings, which are those of the modules."""
+__getattr__ = names_of(__name__, {module: (name,) for module, name in CLASSES.items()})
 
 
 def make_tracker(settings: TrackerSettings) -> Tracker:
     """A fresh tracker of the chosen kind; two of them never share ids."""
     tracker: Tracker = __getattr__(CLASSES[settings.name])(settings)
     return tracker
-
-
-def __getattr__(name: str) -> Any:
-    """The class from its module. Raises AttributeError."""
-    for module, kind in CLASSES.items():
-        if name == kind:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__} has no attribute {name}")
